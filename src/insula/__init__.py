@@ -95,7 +95,7 @@ if TYPE_CHECKING:
         XmlError,
         XmlSyntaxError,
     )
-    from insula.kernel.cgroups import BlockLimit, HeldLimits, Stats
+    from insula.kernel.cgroups import BlockLimit, GroupKey, HeldLimits, HugePageLimit, MiscLimit, Stats
     from insula.sdk.async_domains import AsyncDomain, AsyncHost
     from insula.sdk.async_networks import AsyncNetwork
     from insula.sdk.blocking_domains import Domain, Host
@@ -186,7 +186,7 @@ _PLACES = {
         "XmlError",
         "XmlSyntaxError",
     ),
-    "kernel.cgroups": ("BlockLimit", "HeldLimits", "Stats"),
+    "kernel.cgroups": ("BlockLimit", "GroupKey", "HeldLimits", "HugePageLimit", "MiscLimit", "Stats"),
     "sdk.async_domains": ("AsyncDomain", "AsyncHost"),
     "sdk.async_networks": ("AsyncNetwork",),
     "sdk.blocking_domains": ("Domain", "Host"),
@@ -226,10 +226,12 @@ __all__ = [
     "ExecRequest",
     "ExitMeaning",
     "ExitStatus",
+    "GroupKey",
     "GuestBindMount",
     "GuestProcess",
     "HeldLimits",
     "Host",
+    "HugePageLimit",
     "IdMap",
     "IdRange",
     "ImageExistsError",
@@ -244,6 +246,7 @@ __all__ = [
     "MacvlanInterface",
     "MacvlanMode",
     "MetadataNotFoundError",
+    "MiscLimit",
     "MissingNameError",
     "MissingSourceError",
     "MissingTargetError",

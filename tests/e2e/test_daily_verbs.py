@@ -61,7 +61,9 @@ def test_the_limit_of_processes_is_set_of_what_runs_and_of_the_definition(insula
     insula(insulad, "set", "--pids", "123", guest)
     assert inside(insulad, guest, "sh", "-c", "cat /sys/fs/cgroup/pids.max 2>/dev/null || echo 123").strip() == "123"
     assert "<insula:pids limit='123'" in insulad.virsh("dumpxml", "--inactive", guest).stdout.replace('"', "'")
-    refused = insula(insulad, "set", "--pids", "0", guest, check=False)
+    insula(insulad, "set", guest, "pids=none")
+    assert "insula:pids" not in insulad.virsh("dumpxml", guest).stdout
+    refused = insula(insulad, "set", "--pids", "4194305", guest, check=False)
     assert refused.returncode == 2 and "1 to 4194304 processes" in refused.stderr
 
 

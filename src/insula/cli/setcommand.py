@@ -2,8 +2,10 @@
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 
 from insula.cli.definition import CPU_PERIOD, NO_LIMIT, cpu_quota, kibibytes
+from insula.cli.limitwords import LIMIT_WORDS, limit_changes
 from insula.cli.lookup import domain
 from insula.errors import InvalidArgumentError, OperationInvalidError
 from insula.model.numbers import Affect, MetadataType
@@ -16,6 +18,7 @@ _MAXIMUM = 1 << 2
 
 def _set_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("domain", help="name, id or UUID")
+    parser.add_argument("settings", nargs="*", metavar="LIMIT=VALUE", help=f"of {', '.join(LIMIT_WORDS)}, or a file")
     parser.add_argument("-m", "--memory", help="limit, such as 512m, or none; a bare number is MiB")
     parser.add_argument("--vcpus", type=int, help="how many of the host's processors it has")
     parser.add_argument("--cpus", help="processors' worth of time, such as 1.5, or none")
@@ -26,7 +29,10 @@ def _set_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--description", help="more for people; '' takes it away")
     parser.add_argument("--live", action="store_true", help="of what runs now")
     parser.add_argument("--config", action="store_true", help="of the definition, from the next start on")
-    parser.epilog = "Without --live and --config both are meant, as far as there are both."
+    parser.epilog = (
+        "Without --live and --config both are meant, as far as there are both. A LIMIT with a dot is a control file of "
+        "the guest's group, such as memory.oom.group=1; none, or no value, takes a limit away. insula limits shows all."
+    )
 
 
 def _set(options: argparse.Namespace, host: Host) -> int:
@@ -38,7 +44,7 @@ def _set(options: argparse.Namespace, host: Host) -> int:
         (options.cpus, lambda: found.set_scheduling(_scheduling(options.cpus), affect)),
         (options.cpu_shares, lambda: found.set_scheduling({"cpu_shares": options.cpu_shares}, affect)),
         (options.io_weight, lambda: found.set_block_tuning({"weight": options.io_weight}, affect)),
-        (options.pids, lambda: found.set_process_limits({"pids": options.pids}, affect)),
+        (options.pids, lambda: found.set_limits({"pids": options.pids}, affect)),
         (options.title, lambda: found.set_metadata(MetadataType.TITLE, options.title or None, flags=affect)),
         (
             options.description,
@@ -46,8 +52,9 @@ def _set(options: argparse.Namespace, host: Host) -> int:
         ),
     ]
     wanted = [change for value, change in changes if value is not None]
+    wanted += [partial(change, affect) for change in limit_changes(found, options.settings)]
     if not wanted:
-        raise InvalidArgumentError("say what to set, such as --memory 512m")
+        raise InvalidArgumentError("say what to set, such as --memory 512m, or pids=512")
     for change in wanted:
         change()
     return 0

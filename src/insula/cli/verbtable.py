@@ -80,6 +80,7 @@ VERBS = (
     CommandVerb("top", "topcommand", "show what takes most, as it goes on, with plots", access=_LOOK),
     CommandVerb("xml", "definitioncommands", "print a domain's XML", access=_LOOK),
     CommandVerb("set", "setcommand", "change limits of a domain, while it runs and in its definition"),
+    CommandVerb("limits", "limitscommand", "tell each limit of a domain, and what it uses", access=_LOOK),
     CommandVerb("device add", "devicecommands", "give a domain a directory, disk, device or interface, while it runs"),
     CommandVerb("device rm", "devicecommands", "take devices away from a domain, while it runs"),
     CommandVerb("config import", "configcommands", "turn another program's configuration into a definition"),

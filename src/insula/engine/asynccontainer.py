@@ -76,6 +76,8 @@ class AsyncContainer(ContainerBasis):
     stats = _awaited(Container.stats)
     limits = _awaited(Container.limits)
     limit = _awaited(Container.limit)
+    control_file = _awaited(Container.control_file)
+    set_control_file = _awaited(Container.set_control_file)
     attach_mount = _awaited(Container.attach_mount)
     detach_mount = _awaited(Container.detach_mount)
     renew_mount = _awaited(Container.renew_mount)

@@ -8,6 +8,7 @@
 `root` is the path of a directory with a root file system, here one with busybox in it.
 """
 
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -20,8 +21,9 @@ from insula.engine.insideverbs import InsideVerbs
 from insula.engine.launch import limits
 from insula.engine.runningverbs import RunningVerbs
 from insula.engine.spec import Limits
-from insula.errors import OperationFailedError
-from insula.kernel.cgroups import HeldLimits, Stats
+from insula.errors import InvalidArgumentError, OperationFailedError
+from insula.kernel.cgroups import GroupKey, HeldLimits, Stats
+from insula.kernel.cgroups.groupkeys import is_limit
 
 
 class Container(ContainerBasis, InsideVerbs, FileVerbs, RunningVerbs):
@@ -155,3 +157,29 @@ class Container(ContainerBasis, InsideVerbs, FileVerbs, RunningVerbs):
         Raises: as `insula.engine.launch.limits.change`.
         """
         limits.change_running(self._life.alive(), wanted)
+
+    def control_file(self, key: str) -> str:
+        """Return what a control file of its group says, by the host's name of it, such as `memory.oom.group`.
+
+        Raises: OSError: EINVAL for what names none of its group's files, EOPNOTSUPP for one that this host has not.
+        """
+        return self._life.alive().group.keys.read(key)
+
+    def set_control_file(self, key: str, value: str | None) -> None:
+        """Write a control file of its group; before it runs, have that done at its start. value: None for none.
+
+            >>> guest = Container(root, init=["/bin/sleep", "1000"], ephemeral=True)
+            >>> guest.set_control_file("cpuset.cpus", "0")
+            >>> with guest:
+            ...     guest.control_file("cpuset.cpus")
+            '0'
+
+        Raises: InvalidArgumentError for what is no limit's, or a value that the kernel refuses;
+        OperationUnsupportedError for what this host has not.
+        """
+        if not is_limit(key):
+            raise InvalidArgumentError(f"'{key}' is no control file of a limit, such as memory.oom.group")
+        wanted = Limits(keys=(GroupKey(key=key, value=value),))
+        if self._life.runs:
+            limits.change_running(self._life.alive(), wanted)
+        self._life.spec = replace(self._life.spec, limits=limits.merged(self._life.spec.limits, wanted))

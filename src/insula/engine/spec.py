@@ -7,14 +7,13 @@ host, into a `LaunchPlan`. Everything here survives JSON (see `engine.codec`).
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from typing import NewType
 
 from insula.engine.interfacespec import Interface, NetworkKind, NetworkShare
+from insula.engine.limitspec import Bytes as Bytes
+from insula.engine.limitspec import Limits as Limits
+from insula.engine.limitspec import Microseconds as Microseconds
+from insula.engine.limitspec import ResourceLimit as ResourceLimit
 from insula.errors import InvalidArgumentError
-from insula.kernel.cgroups import BlockLimit
-
-Bytes = NewType("Bytes", int)
-Microseconds = NewType("Microseconds", int)
 
 
 class Namespace(Enum):
@@ -206,46 +205,11 @@ class Device:
     asked_by: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
-    """What the container may use; None leaves the kernel's default, or that of `engine.fragments.defaultlimits`.
-
-    memory: bytes without swap; memory_soft: reclaimed to under pressure; memory_and_swap: bytes of both together, as
-    many as memory if not given; memory_guarantee: bytes kept (v2 only); cpu_shares: v1 scale (2..262144, 1024 is
-    neutral); cpu_quota of each cpu_period (-1 means none) for the whole container; cpus, memory_nodes: kernel list
-    format; block_weight: v1 scale (10..1000); pids: tasks, a share of the host's if not given.
-    """
-
-    memory: Bytes | None = None
-    memory_soft: Bytes | None = None
-    memory_guarantee: Bytes | None = None
-    memory_and_swap: Bytes | None = None
-    cpu_shares: int | None = None
-    cpu_quota: Microseconds | None = None
-    cpu_period: Microseconds | None = None
-    cpus: str | None = None
-    memory_nodes: str | None = None
-    block_weight: int | None = None
-    block_devices: tuple[BlockLimit, ...] = ()
-    pids: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ResourceLimit:
-    """One rlimit of the guest's init. name: as in getrlimit(2) without `RLIMIT_`, as `NOFILE`; None is infinity."""
-
-    name: str
-    soft: int | None
-    hard: int | None
-
-
 class SeccompProfile(Enum):
     """Which system calls a guest may make before what its definition adds or takes away."""
 
-    DEFAULT = "default"
-    """The allow list of `engine.policy.syscalls`."""
-    MIGRATABLE = "migratable"
-    """The default one, and no nested namespaces that CRIU could not dump: what checkpoint and migration need."""
+    DEFAULT = "default"  # the allow list of `engine.policy.syscalls`
+    MIGRATABLE = "migratable"  # and no nested namespaces that CRIU could not dump: what save and migration need
     UNCONFINED = "unconfined"
 
 
@@ -255,8 +219,8 @@ class Seccomp:
 
     families, netlink, transports: sockets beyond the usual ones, by the names of `policy.socketpolicy`; upper_layers:
     TCP may be given upper layers such as the kernel's TLS; packet_rings: packet sockets may share a ring with the
-    kernel; new_mounts: file systems that are not mounted yet may be, and whole ones be changed; None: only
-    in a user namespace.
+    kernel; new_mounts: file systems that are not mounted yet may be, and whole ones be changed; None: only in a user
+    namespace.
     """
 
     profile: SeccompProfile = SeccompProfile.DEFAULT
@@ -290,11 +254,10 @@ def command_words(argv: Sequence[str]) -> tuple[str, ...]:
     """Return a command's words. Raises: TypeError for what is none; one text would be taken for its letters."""
     if isinstance(argv, str | bytes):
         raise TypeError(f"{argv!r} is one text: give a command as a list of words, such as ['ls', '-l']")
-    words = tuple(argv)
-    for each in words:
-        if not isinstance(each, str):
-            raise TypeError(f"{each!r} is no word of a command, but {type(each).__name__}: give texts")
-    return words
+    wrong = next((each for each in argv if not isinstance(each, str)), None)
+    if wrong is not None:
+        raise TypeError(f"{wrong!r} is no word of a command, but {type(wrong).__name__}: give texts")
+    return tuple(argv)
 
 
 class InitKind(IntEnum):
@@ -345,20 +308,19 @@ class SharedNamespace:
 class ContainerSpec:
     """One container. Only a name and a root are required; everything else has a safe default.
 
-    idmap: None makes a privileged container, which must be asked for with `privileged=True`.
-    capabilities: names kept (lower case, without `cap_`); None for the default set of `engine.policy.capabilities`.
-    resolver: what its /etc/resolv.conf says if no nameservers are given, None for what its root has.
-    search_domains: that names without a dot are looked for in; hosts: addresses and their names, for its /etc/hosts;
-    name_files: where its root has those files (`engine.guestnames`).
-    skipped_units: units that systemd inside passes over, as they could but fail (`engine.guestroot`).
-    machine_id: 32 hexadecimal digits that systemd inside uses; uuid: as libvirt tells guests.
-    init.env: variables of the container interface (container, container_uuid, PATH, TERM, …) are added where missing.
-    time_offsets: seconds added to the (monotonic, boottime) clocks, in a time namespace.
-    network_share: what of the host's network it may use, for `NetworkKind.HOST` only; None: all of it.
-    notifies: init can say that it is ready, through a socket (`engine.notices`).
-    seated: which of the host's processors it has is chosen for each launch.
-    consoles: how many; the first is /dev/console, every one has a tty node. channels: names of lines without a
-    terminal's manners, below /dev/virtio-ports.
+    idmap: None makes a privileged container, which must be asked for with `privileged=True`; capabilities: names kept
+    (lower case, without `cap_`); None for the default set of `engine.policy.capabilities`; resolver: what its
+    /etc/resolv.conf says if no nameservers are given, None for what its root has; search_domains: that names without a
+    dot are looked for in; hosts: addresses and their names, for its /etc/hosts; name_files: where its root has those
+    files (`engine.guestnames`); skipped_units: units that systemd inside passes over, as they could but fail
+    (`engine.guestroot`); machine_id: 32 hexadecimal digits that systemd inside uses; uuid: as libvirt tells guests;
+    init.env: variables of the container interface (container, container_uuid, PATH, TERM, …) are added where missing;
+    time_offsets: seconds added to the (monotonic, boottime) clocks, in a time namespace; network_share: what of the
+    host's network it may use, for `NetworkKind.HOST` only; None: all of it; inherited_fds: how many of the caller's fds
+    init gets, from 3 on (systemd's LISTEN_FDS convention); notifies: init can say that it is ready, through a socket
+    (`engine.notices`); seated: which of the host's processors it has is chosen for each launch; consoles: how many; the
+    first is /dev/console, every one has a tty node; channels: names of lines without a terminal's manners, below
+    /dev/virtio-ports.
     """
 
     name: str
@@ -396,4 +358,3 @@ class ContainerSpec:
     machine_id: str | None = None
     inherited_fds: int = 0
     notifies: bool = False
-    """How many of the caller's fds init gets, from 3 on (systemd's LISTEN_FDS convention)."""

@@ -10,6 +10,14 @@ from typing import Annotated
 
 from insula.model.bootorder import Dependency, StartPlace
 from insula.model.devicegrants import DeviceGrant
+from insula.model.guestlimits import (
+    CompressedSwap,
+    ControlFile,
+    CountedResource,
+    CpuClass,
+    DeviceLatency,
+    HugePages,
+)
 from insula.model.healthchecks import DefinedHealthCheck
 from insula.model.probes import DefinedReadiness
 from insula.model.scalars import UNLIMITED, Bound, IpAddress, IpAddresses, PortRanges, YesNo
@@ -139,11 +147,12 @@ class InsulaSettings(Mapped):
     confine_vcpus: whether its virtual processors are as many of the host's, None for as the daemon has it;
     subordinate_ids: how many ids from 100000 on the guest's users may give to containers of theirs, None for the
     usual; network_share: which part of the host's network it has instead of one of its own; pids_limit: processes and
-    threads at most; nameservers: of the guest's resolver, in this order; search_domains: that it looks for names
-    without a dot in; hosts: lines of its /etc/hosts; allowed: what the guest's system call filter lets through
-    besides; grants: devices of the host by their classes; limits: of each of its processes, to begin with; start_place:
-    where it stands among those that start with the host; readiness: by what it is known to be ready, None for as it
-    runs; health: how it is looked after; depends_on: other domains that are to be up before it.
+    threads at most; cpu, zswap, latencies, huge_pages, misc, control_files: its other limits (`guestlimits`);
+    nameservers: of the guest's resolver, in this order; search_domains: that it looks for names without a dot in;
+    hosts: lines of its /etc/hosts; allowed: what the guest's system call filter lets through besides; grants: devices
+    of the host by their classes; limits: of each of its processes, to begin with; start_place: where it stands among
+    those that start with the host; readiness: by what it is known to be ready, None for as it runs; health: how it is
+    looked after; depends_on: other domains that are to be up before it.
     """
 
     privileged: Annotated[bool, Element("insula:privileged")] = False
@@ -156,6 +165,12 @@ class InsulaSettings(Mapped):
     subordinate_ids: Annotated[int | None, Element("insula:subordinate", attribute="ids", within=(0, 2**24))] = None
     confine_vcpus: Annotated[YesNo | None, Element("insula:vcpus", attribute="confine")] = None
     pids_limit: Annotated[int | None, Element("insula:pids", attribute="limit", within=(1, PIDS_MAX))] = None
+    cpu: Annotated[CpuClass | None, Element("insula:cpu")] = None
+    zswap: Annotated[CompressedSwap | None, Element("insula:zswap")] = None
+    latencies: Annotated[tuple[DeviceLatency, ...], Element("insula:latency")] = ()
+    huge_pages: Annotated[tuple[HugePages, ...], Element("insula:hugepages")] = ()
+    misc: Annotated[tuple[CountedResource, ...], Element("insula:misc")] = ()
+    control_files: Annotated[tuple[ControlFile, ...], Element("insula:cgroup")] = ()
     time_namespace: Annotated[TimeNamespace | None, Element("insula:timens")] = None
     limits: Annotated[tuple[DefinedLimit, ...], Element("insula:rlimit")] = ()
     kernel_settings: Annotated[tuple[KernelSetting, ...], Element("insula:sysctl")] = ()

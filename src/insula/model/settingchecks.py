@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from insula.engine.fragments.speccheck import NAMESPACED_SETTINGS, namespace_of_setting, setting_path
 from insula.engine.policy.resourcelimits import ENOUGH
 from insula.engine.policy.socketpolicy import FAMILIES, NETLINK, TRANSPORTS
+from insula.kernel.cgroups.groupkeys import is_limit
 from insula.model.devicegrants import grant_problems
 from insula.model.domain import DomainDefinition
 from insula.model.foreign import ForeignElement
+from insula.model.guestlimits import ControlFile
 from insula.model.probes import probe_problems
 from insula.model.repetition import repeated
+from insula.model.resourcetuning import CpuTune
 from insula.model.scalars import UNLIMITED, unprintable
 from insula.model.xmlnamespaces import INSULA_NAMESPACE
 
@@ -22,6 +25,24 @@ _HOSTNAME = re.compile(
 )
 IDS_OF_USER = 65536
 """Subordinate ids come in ranges of so many: SUB_UID_COUNT of login.defs(5)."""
+SAID_ELSEWHERE = {
+    **dict.fromkeys(("memory.max", "memory.limit_in_bytes"), "<memory>, or <hard_limit> of <memtune>,"),
+    **dict.fromkeys(("memory.high", "memory.soft_limit_in_bytes"), "<soft_limit> of <memtune>"),
+    "memory.min": "<min_guarantee> of <memtune>",
+    **dict.fromkeys(("memory.swap.max", "memory.memsw.limit_in_bytes"), "<swap_hard_limit> of <memtune>"),
+    **dict.fromkeys(("memory.zswap.max", "memory.zswap.writeback"), "<insula:zswap>"),
+    **dict.fromkeys(("cpu.weight", "cpu.weight.nice", "cpu.shares"), "<shares> of <cputune>"),
+    **dict.fromkeys(("cpu.max", "cpu.cfs_quota_us", "cpu.cfs_period_us"), "<quota> and <period> of <cputune>"),
+    **dict.fromkeys(("cpu.max.burst", "cpu.cfs_burst_us", "cpu.idle"), "<insula:cpu>"),
+    **dict.fromkeys(("cpuset.cpus", "cpuset.mems"), "<vcpu cpuset=''>, or <numatune>,"),
+    **dict.fromkeys(("io.max", "io.weight", "io.bfq.weight", "blkio.bfq.weight"), "<blkiotune>"),
+    "io.latency": "<insula:latency>",
+    "pids.max": "<insula:pids>",
+    "misc.max": "<insula:misc>",
+}
+"""Control files that other parts of a definition are about: two truths about one would be none."""
+FURTHER_MAX = 64
+_RESOURCE = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
 NAMES_MAX, HOSTS_MAX, DEPENDENCIES_MAX = 32, 1024, 64
 _NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
 _SETTING_SIZE = 1024
@@ -78,6 +99,41 @@ def check_limits(domain: DomainDefinition) -> Iterator[str]:
             yield f"the resource limit '{each.name}' is above its hard one"
     for name in repeated(each.name for each in domain.settings.limits):
         yield f"the resource limit '{name}' is set twice"
+
+
+def check_further_limits(domain: DomainDefinition) -> Iterator[str]:
+    settings, tune = domain.settings, domain.cpu_tune or CpuTune()
+    quota = tune.quota if tune.quota is not None else tune.global_quota
+    burst = settings.cpu.burst if settings.cpu is not None else None
+    if burst is not None and quota is not None and 0 < quota < burst:
+        yield f"a burst of {burst} microseconds is above the quota of {quota}, which the kernel refuses; lower it"
+    for each in settings.misc:
+        if not _RESOURCE.match(each.resource):
+            yield f"the misc controller counts no '{each.resource}'; its names stand in the host's misc.capacity"
+    for control in settings.control_files:
+        yield from control_file_problems(control)
+    several = {
+        "latency of": [str(each.device) for each in settings.latencies],
+        "limit of huge pages of": [f"{each.size} KiB" for each in settings.huge_pages],
+        "limit of": [each.resource for each in settings.misc],
+        "control file": [each.key for each in settings.control_files],
+    }
+    for what, names in several.items():
+        for name in repeated(names):
+            yield f"the {what} {name} is set twice"
+        if len(names) > FURTHER_MAX:
+            yield f"there are more than {FURTHER_MAX} of one kind of limit"
+
+
+def control_file_problems(control: ControlFile) -> Iterator[str]:
+    """Yield what keeps a control file of the guest's group from being written by a definition."""
+    if not is_limit(control.key):
+        yield f"'{control.key}' is no control file of a limit, such as memory.oom.group"
+    elif control.key in SAID_ELSEWHERE:
+        yield f"'{control.key}' is what {SAID_ELSEWHERE[control.key]} is for; take that"
+    fits = 0 < len(control.value) <= _SETTING_SIZE and control.value.isascii() and not unprintable(control.value)
+    if not fits:
+        yield f"the value of the control file '{control.key}' is not one line of 1 to {_SETTING_SIZE} letters of ASCII"
 
 
 def check_kernel_settings(domain: DomainDefinition) -> Iterator[str]:

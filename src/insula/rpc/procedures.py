@@ -75,7 +75,9 @@ class Insula(ProcedureTable):
     DOMAIN_REMOVE: undefines it, and takes what it wrote on its clone.
     DOMAIN_LIST: flags are libvirt's filter of domains, and ours (ListFlags); domains: a JSON list.
     DOMAIN_PROCESSES: a JSON list; what programs were started with may hold secrets.
-    DOMAIN_SET_PROCESS_LIMITS: params and flags are those of libvirt's calls for limits; `pids` is the one there is.
+    DOMAIN_SET_LIMITS: params and flags are those of libvirt's calls for limits: see `service.owntuning`.
+    DOMAIN_LIMITS: a JSON list; see `service.limitoverview`.
+    DOMAIN_CONTROL_FILE: of the group of a domain that runs, as the kernel gives it.
     NETWORK_LIST: flags are libvirt's filter of networks; networks: a JSON list.
     NETWORK_OFFER: wanted = mode, subnet, ipv6, in JSON; xml: a definition with free subnets, which is not kept.
     CONFIG_READ: request = text, path, name, others (files that it names, by path); result = xml, findings.
@@ -119,7 +121,7 @@ class Insula(ProcedureTable):
     DOMAIN_LIST = call(15, "flags:u", "domains:s", "connect:search_domains", api="insulaDomainList")
     IMAGE_TAG = call(17, "name:s another:s flags:u", "", "storage_vol:create", api="insulaImageTag")
     DOMAIN_PROCESSES = call(16, "dom:dom flags:u", "processes:s", "domain:read_secure", api="insulaDomainProcesses")
-    DOMAIN_SET_PROCESS_LIMITS = call(19, "dom:dom params:P<16> flags:u", "", CHANGE, api="insulaDomainSetProcessLimits")
+    DOMAIN_SET_LIMITS = call(19, "dom:dom params:P<16> flags:u", "", CHANGE, api="insulaDomainSetLimits")
     NETWORK_LIST = call(20, "flags:u", "networks:s", "connect:search_networks", api="insulaNetworkList")
     NETWORK_INFO = call(21, "net:net flags:u", "info:s", "network:read", api="insulaNetworkInfo")
     NETWORK_OFFER = call(22, "name:s wanted:s flags:u", "xml:s", "network:write", api="insulaNetworkOffer")
@@ -133,6 +135,10 @@ class Insula(ProcedureTable):
     EXEC_EXPLANATION = call(40, "exec:Q", "explanation:s", "domain:open_namespace", api="insulaExecExplanation")
     DOMAIN_CONFINEMENT = call(
         41, "dom:dom flags:u", "confinement:s", "domain:open_namespace", api="insulaDomainConfinement"
+    )
+    DOMAIN_LIMITS = call(29, "dom:dom flags:u", "limits:s", "domain:read", api="insulaDomainLimits")
+    DOMAIN_CONTROL_FILE = call(
+        30, "dom:dom key:s flags:u", "text:s", "domain:read_secure", api="insulaDomainControlFile"
     )
     DAEMON_INFO = call(13, "flags:u", "info:s", "connect:read", HIGH, api="insulaDaemonInfo")
 

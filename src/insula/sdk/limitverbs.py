@@ -1,6 +1,7 @@
 """The verbs on limits of a domain, beside `set_memory`: conversations, as those of `verbs`."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from insula.errors import InvalidArgumentError
 from insula.model.numbers import Affect, ParameterType
@@ -8,6 +9,7 @@ from insula.model.sizes import parse_cpuset
 from insula.rpc.procedures import Insula, Remote
 from insula.rpc.wiretypes import DomainRef, TypedParameter
 from insula.sdk.conversation import Conversation, ask, ask_for
+from insula.sdk.verbs import json_list
 
 _MAXIMUM = 1 << 2
 """Of the calls on memory. Source: VIR_DOMAIN_MEM_MAXIMUM in libvirt's public domain header."""
@@ -16,8 +18,17 @@ _KINDS = {
     "vcpu_period": ParameterType.ULLONG,
     "vcpu_quota": ParameterType.LLONG,
     "weight": ParameterType.UINT,
+    "hard_limit": ParameterType.ULLONG,
+    "soft_limit": ParameterType.ULLONG,
+    "swap_hard_limit": ParameterType.ULLONG,
+    "min_guarantee": ParameterType.ULLONG,
     "pids": ParameterType.UINT,
+    "cpu_burst": ParameterType.ULLONG,
+    "cpu_idle": ParameterType.BOOLEAN,
+    "zswap_limit": ParameterType.ULLONG,
+    "zswap_writeback": ParameterType.BOOLEAN,
 }
+"""What is a number; all else is text."""
 
 
 def set_maximum_memory(domain: DomainRef, kib: int, flags: Affect | int = 0) -> Conversation[None]:
@@ -53,15 +64,58 @@ def set_scheduling(domain: DomainRef, values: Mapping[str, int], flags: Affect |
     yield from ask(Remote.DOMAIN_SET_SCHEDULER_PARAMETERS_FLAGS, domain, _typed(values), flags)
 
 
-def set_block_tuning(domain: DomainRef, values: Mapping[str, int], flags: Affect | int = 0) -> Conversation[None]:
-    """Change its share of the disks: libvirt's `weight`."""
+def set_block_tuning(domain: DomainRef, values: Mapping[str, int | str], flags: Affect | int = 0) -> Conversation[None]:
+    """Change its share of the disks: libvirt's `weight`, and `device_weight`, `device_read_bytes_sec` and the like.
+
+    values: what is about devices is text, such as `/dev/sda,1048576`, with 0 for none.
+    """
     yield from ask(Remote.DOMAIN_SET_BLKIO_PARAMETERS, domain, _typed(values), flags)
 
 
-def set_process_limits(domain: DomainRef, values: Mapping[str, int], flags: Affect | int = 0) -> Conversation[None]:
-    """Change how many processes and threads there may be (`pids`)."""
-    yield from ask(Insula.DOMAIN_SET_PROCESS_LIMITS, domain, _typed(values), flags)
+def set_memory_tuning(domain: DomainRef, values: Mapping[str, int], flags: Affect | int = 0) -> Conversation[None]:
+    """Change libvirt's `hard_limit`, `soft_limit`, `swap_hard_limit` and `min_guarantee`, in KiB.
+
+    What libvirt says for none, `model.sizes.UNLIMITED_KIB`, takes one away, and 0 the guarantee.
+    """
+    yield from ask(Remote.DOMAIN_SET_MEMORY_PARAMETERS, domain, _typed(values), flags)
 
 
-def _typed(values: Mapping[str, int]) -> list[TypedParameter]:
-    return [TypedParameter(name, _KINDS[name], value) for name, value in values.items()]
+def set_limits(domain: DomainRef, values: Mapping[str, int | str], flags: Affect | int = 0) -> Conversation[None]:
+    """Change limits that libvirt has no call for, by the names of `docs/reference/limits.md`.
+
+    pids: tasks, 0 for the usual number; cpu_burst: microseconds, 0 for none; cpu_idle, zswap_writeback: 0 or 1;
+    zswap_limit: KiB; device_latency: `PATH,MICROSECONDS`; hugepages: `PAGE,LIMIT` in KiB; misc: `RESOURCE,LIMIT`, each
+    with more pairs behind it, `max` taking a limit away; cgroup: lines of `KEY=VALUE`, with no value to take it away.
+
+    Raises: InvalidArgumentError, and nothing is changed; OperationInvalidError for what this host has not.
+    """
+    yield from ask(Insula.DOMAIN_SET_LIMITS, domain, _typed(values), flags)
+
+
+def set_control_file(domain: DomainRef, key: str, value: str | None, flags: Affect | int = 0) -> Conversation[None]:
+    """Write a control file of its group, such as `memory.oom.group`, and keep that with its limits.
+
+    value: None for what a new group has. Raises: as `set_limits`.
+    """
+    yield from set_limits(domain, {"cgroup": f"{key}={value or ''}"}, flags)
+
+
+def control_file(domain: DomainRef, key: str) -> Conversation[str]:
+    """Return what a control file of its group says, now that it runs.
+
+    Raises: InvalidArgumentError for what names none; OperationInvalidError for what this host has not.
+    """
+    return (yield from ask_for(str, Insula.DOMAIN_CONTROL_FILE, domain, key, 0))
+
+
+def limits(domain: DomainRef) -> Conversation[list[Mapping[str, Any]]]:
+    """Return each limit: what is configured, what is in force, what is used of it, and what came of it.
+
+    Each has `name`, `unit`, `configured`, `in_force`, `used`, `events` (counts by name), `pressure` (percent of the
+    last ten seconds that some, and all, of its work waited for that) and `lacking`: why this host cannot have it.
+    """
+    return json_list((yield from ask(Insula.DOMAIN_LIMITS, domain, 0)))
+
+
+def _typed(values: Mapping[str, int | str]) -> list[TypedParameter]:
+    return [TypedParameter(name, _KINDS.get(name, ParameterType.STRING), value) for name, value in values.items()]

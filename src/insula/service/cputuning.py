@@ -51,6 +51,9 @@ def _changed(domain: DomainDefinition, values: Values) -> DomainDefinition:
         period=wanted.get("vcpu_period", tune.period),
         quota=wanted.get("vcpu_quota", tune.quota),
     )
+    burst = domain.settings.cpu.burst if domain.settings.cpu is not None else None
+    if burst is not None and tune.quota is not None and 0 < tune.quota < burst:
+        raise InvalidArgumentError(f"a quota of {tune.quota} is below the domain's burst of {burst}: lower that first")
     return replace(domain, cpu_tune=tune)
 
 

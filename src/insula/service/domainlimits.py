@@ -2,12 +2,16 @@
 
 import os
 import stat
+from dataclasses import replace
 
 from insula.engine.spec import Bytes, Limits, Microseconds
 from insula.errors import InvalidArgumentError
-from insula.kernel.cgroups import BlockLimit
+from insula.kernel.cgroups import BlockLimit, GroupKey, HugePageLimit, MiscLimit
 from insula.model.domain import DomainDefinition
-from insula.model.resourcetuning import BlkioDevice, CpuTune, MemoryTune
+from insula.model.extensions import InsulaSettings
+from insula.model.guestlimits import CompressedSwap, CpuClass
+from insula.model.resourcetuning import BlkioDevice, BlkioTune, CpuTune, MemoryTune
+from insula.model.scalars import YesNo
 from insula.model.sizes import KiB, format_cpuset
 
 
@@ -20,6 +24,8 @@ def limits_of(domain: DomainDefinition) -> Limits:
     quota = cpu.quota if cpu.quota is not None else cpu.global_quota
     period = cpu.period if cpu.period is not None else cpu.global_period
     nodes = domain.numa_tune.memory.nodes if domain.numa_tune and domain.numa_tune.memory else None
+    settings = domain.settings
+    processors, zswap = settings.cpu or CpuClass(), settings.zswap or CompressedSwap()
     return Limits(
         memory=_bytes(domain.memory_limit),
         memory_soft=_bytes(memory.soft_limit),
@@ -30,9 +36,31 @@ def limits_of(domain: DomainDefinition) -> Limits:
         cpu_period=None if period is None else Microseconds(period),
         memory_nodes=None if nodes is None else format_cpuset(nodes),
         block_weight=domain.blkio_tune.weight if domain.blkio_tune is not None else None,
-        block_devices=tuple(block_limit(each) for each in domain.blkio_tune.devices) if domain.blkio_tune else (),
-        pids=domain.settings.pids_limit,
+        block_devices=_block_devices(domain.blkio_tune, settings),
+        pids=settings.pids_limit,
+        cpu_burst=None if processors.burst is None else Microseconds(processors.burst),
+        cpu_idle=_truth(processors.idle),
+        zswap=None if zswap.limit is None else Bytes(zswap.limit * 1024),
+        zswap_writeback=_truth(zswap.writeback),
+        huge_pages=tuple(HugePageLimit(size=each.size * 1024, limit=each.limit * 1024) for each in settings.huge_pages),
+        misc=tuple(MiscLimit(name=each.resource, limit=each.limit) for each in settings.misc),
+        keys=tuple(GroupKey(key=each.key, value=each.value) for each in settings.control_files),
     )
+
+
+def _block_devices(tune: BlkioTune | None, settings: InsulaSettings) -> tuple[BlockLimit, ...]:
+    """A device may have rates and a latency, which stand at two places of a definition."""
+    limits = {each.number: each for each in (map(block_limit, tune.devices) if tune is not None else ())}
+    for latency in settings.latencies:
+        named = latency_limit(str(latency.device), latency.target)
+        limits[named.number] = replace(limits.get(named.number, named), latency=named.latency)
+    return tuple(limits.values())
+
+
+def latency_limit(path: str, target: int) -> BlockLimit:
+    """Return a latency of one block device by its number, 0 for none. Raises: as `block_limit`."""
+    major, minor = device_number(path)
+    return BlockLimit(major=major, minor=minor, latency=target)
 
 
 def block_limit(device: BlkioDevice) -> BlockLimit:
@@ -58,6 +86,10 @@ def device_number(path: str) -> tuple[int, int]:
     if not stat.S_ISBLK(status.st_mode):
         raise InvalidArgumentError(f"'{path}' is no block device")
     return os.major(status.st_rdev), os.minor(status.st_rdev)
+
+
+def _truth(word: YesNo | None) -> bool | None:
+    return None if word is None else word is YesNo.YES
 
 
 def _bytes(size: KiB | None) -> Bytes | None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import logging
 from dataclasses import fields, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from insula.engine.launch import limits
+from insula.engine.launch.limits import SEVERAL
 from insula.engine.spec import Limits
 from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError, OperationAbortedError, OperationFailedError
-from insula.kernel.cgroups import BlockLimit
+from insula.kernel.cgroups import UNLIMITED, BlockLimit, GroupKey
 from insula.model.numbers import JobOperation, JobType
 from insula.model.sizes import KiB
 from insula.service.domainlimits import limits_of
@@ -44,6 +45,8 @@ class LiveLimits:
         where that cannot be written down.
         """
         run = managed.require_run()
+        if wanted.pids == UNLIMITED:  # no guest is without a number of its own
+            wanted = replace(wanted, pids=self._runs.usual_tasks)
         if wanted.memory_guarantee is not None:
             self._runs.guarantees.claim(managed, KiB(wanted.memory_guarantee // 1024))
             try:
@@ -125,10 +128,23 @@ def limits_instead(domain: DomainDefinition, put: Limits, usual_tasks: int) -> L
     """
     said = limits_of(domain)
     said = replace(said, pids=usual_tasks if said.pids is None else said.pids)
-    names = {each.name for each in fields(Limits) if getattr(put, each.name) is not None} - {"block_devices"}
-    known = {(each.major, each.minor): each for each in said.block_devices}
-    devices = (_device_instead(known.get((each.major, each.minor)), each) for each in put.block_devices)
-    return replace(limits.only(said, names), block_devices=tuple(devices))
+    names = {each.name for each in fields(Limits) if getattr(put, each.name) is not None} - SEVERAL.keys()
+    several: dict[str, Any] = {}
+    for name, known_by in SEVERAL.items():
+        known = {known_by(each): each for each in getattr(said, name)}
+        several[name] = tuple(_instead(known.get(known_by(each)), each) for each in getattr(put, name))
+    return replace(limits.only(said, names), **several)
+
+
+def _instead(said: Any, put: Any) -> Any:
+    """Return which one of several limits is to be put instead of another, which never counted."""
+    match put:
+        case BlockLimit():
+            return _device_instead(said, put)
+        case GroupKey():
+            return said or replace(put, value=None)
+        case _:
+            return said or replace(put, limit=UNLIMITED)
 
 
 def _device_instead(said: BlockLimit | None, put: BlockLimit) -> BlockLimit:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from insula.engine.spec import Limits
-from insula.errors import InsulaError, OperationFailedError, OperationInvalidError
+from insula.errors import InsulaError, InvalidArgumentError, OperationFailedError, OperationInvalidError
 from insula.kernel.cgroups import Cgroup
 from insula.model.domain import DomainDefinition
 from insula.model.numbers import Affect, ParameterType
@@ -92,4 +92,6 @@ def cgroup_errors(managed: ManagedDomain, what: str) -> Iterator[None]:
 def _explained(error: OSError, name: str, what: str) -> InsulaError:
     if error.errno == errno.EOPNOTSUPP:
         return OperationInvalidError(f"the {what} of domain '{name}' cannot be had: {error.strerror}")
+    if error.errno == errno.EINVAL:
+        return InvalidArgumentError(f"the {what} of domain '{name}' cannot be had: {error.strerror}")
     return OperationFailedError(f"the {what} of domain '{name}' cannot be had: {error.strerror}")

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from insula.kernel.cgroups import Course, Hierarchies, Pressure
-from insula.kernel.cgroups.heldlimits import HeldLimits, busy
+from insula.kernel.cgroups import Course, Hierarchies, Pressure, furtherlimits
+from insula.kernel.cgroups.heldlimits import HeldLimits, HugePageLimit, busy
 from insula.kernel.cgroups.idlememory import IdleMemory
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, Stats, TaskUse
 
@@ -184,6 +184,51 @@ class FakeTasks:
         return TaskUse(current=3, limit=self.most, refused=0)
 
 
+_FRESH: dict[str, str] = {
+    "cpu.max.burst": "0",
+    "cpu.idle": "0",
+    "memory.zswap.max": "max",
+    "memory.zswap.writeback": "1",
+    "memory.oom.group": "0",
+    "hugetlb.2MB.max": "max",
+    "misc.max": "",
+}
+
+
+@dataclass(slots=True)
+class FakeKeys:
+    """The control files of a v2 group. texts: what they say; fresh: what those of a new group say.
+
+    before: as FakeMemory has it.
+    """
+
+    before: Callable[[str], None] = lambda _: None
+    texts: dict[str, str] = field(default_factory=dict)
+    fresh: dict[str, str] = field(default_factory=lambda: dict(_FRESH))
+
+    def is_old(self, controller: str) -> bool:
+        return False
+
+    def read(self, key: str) -> str:
+        found = self.texts.get(key, self.fresh.get(key))
+        if found is None:
+            raise OSError(errno.EOPNOTSUPP, "no such control file", key)
+        return found
+
+    def write(self, key: str, value: str | None) -> None:
+        self.before(f"limit {key}")
+        former = self.read(key)
+        self.texts[key] = self.fresh[key] if value is None else value
+        if key == "misc.max":
+            self.texts[key] = _flat_keyed(former, self.texts[key])
+
+
+def _flat_keyed(former: str, line: str) -> str:
+    """One line of a file that has one for each name takes the place of that name's."""
+    lines = {each.split()[0]: each for each in (*former.splitlines(), line)}
+    return "\n".join(lines.values())
+
+
 class FakeGroup:
     """One group. before: called with what is about to change, and may raise what the kernel would.
 
@@ -210,6 +255,7 @@ class FakeGroup:
         self.cpuset = FakeCpuSet()
         self.io = FakeIo()
         self.tasks = FakeTasks()
+        self.keys = FakeKeys(before=lambda what: before(f"{what} {path}"))
         self.oom_kills = 0
         self.inside: list[int] = []
         """The pids of the processes in it."""
@@ -253,6 +299,14 @@ class FakeGroup:
         return []
 
     @property
+    def scope(self) -> None:
+        """Nothing of it lies in a file system."""
+
+    def directory(self, controller: str) -> str | None:
+        """Return None: nothing of it lies in a file system."""
+        return None
+
+    @property
     def directories(self) -> tuple[str, ...]:
         return (f"/sys/fs/cgroup/{self.path}",)
 
@@ -281,8 +335,19 @@ class FakeGroup:
             cpus=self.cpuset.cpus,
             memory_nodes=self.cpuset.nodes,
             block_weight=self.io.weight,
+            block_devices=tuple(self.io.limited),
             tasks=self.tasks.most,
+            cpu_burst=furtherlimits.number(self.keys, furtherlimits.BURST),
+            cpu_idle=bool(furtherlimits.number(self.keys, furtherlimits.IDLE)),
+            zswap=furtherlimits.number(self.keys, furtherlimits.ZSWAP),
+            zswap_writeback=bool(furtherlimits.number(self.keys, furtherlimits.ZSWAP_WRITEBACK)),
+            huge_pages=self._huge_pages(),
+            misc=furtherlimits.misc(self.keys),
         )
+
+    def _huge_pages(self) -> tuple[HugePageLimit, ...]:
+        limit = furtherlimits.huge_pages(self.keys, 2 << 20)
+        return () if limit is None else (HugePageLimit(size=2 << 20, limit=limit),)
 
     def stats(self) -> Stats:
         return Stats(

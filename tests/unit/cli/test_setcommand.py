@@ -31,7 +31,7 @@ def _client(*, active: int = 1, persistent: int = 1) -> FakeClient:
             Remote.DOMAIN_SET_SCHEDULER_PARAMETERS_FLAGS: None,
             Remote.DOMAIN_SET_BLKIO_PARAMETERS: None,
             Remote.DOMAIN_SET_METADATA: None,
-            Insula.DOMAIN_SET_PROCESS_LIMITS: None,
+            Insula.DOMAIN_SET_LIMITS: None,
         }
     )
 
@@ -81,4 +81,4 @@ def test_nothing_to_set_is_wrong_usage() -> None:
 
 def test_processes_are_limited_by_a_call_of_ours() -> None:
     client = _set(_client(), "--pids", "100", "--live")
-    assert client.made(Insula.DOMAIN_SET_PROCESS_LIMITS) == [(WEB, [("pids", ParameterType.UINT, 100)], 1)]
+    assert client.made(Insula.DOMAIN_SET_LIMITS) == [(WEB, [("pids", ParameterType.UINT, 100)], 1)]

@@ -6,7 +6,7 @@ import pytest
 
 from insula.engine.spec import Bytes, Limits, Microseconds
 from insula.errors import InvalidArgumentError
-from insula.kernel.cgroups import BlockLimit
+from insula.kernel.cgroups import BlockLimit, GroupKey, HugePageLimit, MiscLimit
 from insula.model.domain import DomainDefinition
 from insula.service import domainlimits
 from insula.service.domainlimits import limits_of
@@ -18,7 +18,10 @@ EVERYTHING = (
     "<min_guarantee unit='MiB'>8</min_guarantee><swap_hard_limit unit='MiB'>64</swap_hard_limit></memtune>"
     "<cputune><shares>512</shares><global_period>50000</global_period><quota>25000</quota></cputune>"
     f"<numatune><memory nodeset='0'/></numatune><blkiotune><weight>300</weight>{DEVICE}</blkiotune>"
-    "<metadata><i:domain xmlns:i='https://insula.dev/xmlns/domain/1'><i:pids limit='99'/></i:domain></metadata>"
+    "<metadata><i:domain xmlns:i='https://insula.dev/xmlns/domain/1'><i:pids limit='99'/>"
+    "<i:cpu burst='20000' idle='yes'/><i:zswap limit='4' writeback='yes'/><i:latency device='/dev/sdz' target='500'/>"
+    "<i:latency device='/dev/sdy' target='700'/><i:hugepages size='2048' limit='4096'/>"
+    "<i:misc resource='sev' limit='3'/><i:cgroup key='memory.oom.group' value='1'/></i:domain></metadata>"
 )
 
 
@@ -27,7 +30,7 @@ def domain(more: str = "") -> DomainDefinition:
 
 
 def test_limits_come_from_all_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(domainlimits, "device_number", {"/dev/sdz": (8, 16)}.__getitem__)
+    monkeypatch.setattr(domainlimits, "device_number", {"/dev/sdz": (8, 16), "/dev/sdy": (8, 0)}.__getitem__)
 
     found = limits_of(DomainDefinition.load(domain_xml(more=EVERYTHING).replace("<vcpu>", "<vcpu cpuset='0-2'>")))
 
@@ -41,8 +44,18 @@ def test_limits_come_from_all_their_places(monkeypatch: pytest.MonkeyPatch) -> N
         cpu_period=Microseconds(50000),
         memory_nodes="0",
         block_weight=300,
-        block_devices=(BlockLimit(major=8, minor=16, weight=200, read_bytes=1000),),
+        block_devices=(
+            BlockLimit(major=8, minor=16, weight=200, read_bytes=1000, latency=500),
+            BlockLimit(major=8, minor=0, latency=700),
+        ),
         pids=99,
+        cpu_burst=Microseconds(20000),
+        cpu_idle=True,
+        zswap=Bytes(4096),
+        zswap_writeback=True,
+        huge_pages=(HugePageLimit(size=2 << 20, limit=4 << 20),),
+        misc=(MiscLimit(name="sev", limit=3),),
+        keys=(GroupKey(key="memory.oom.group", value="1"),),
     )
     others = [each.name for each in fields(Limits) if each.name != "cpus"]  # which are chosen
     assert all(getattr(found, name) for name in others), "a limit of the engine's that no definition has"

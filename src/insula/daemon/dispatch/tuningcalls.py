@@ -1,20 +1,25 @@
 """What a domain may use: memory, block I/O, scheduling."""
 
+import json
 from collections.abc import Sequence
+from functools import partial
 
 from insula.daemon.incomingcall import Answer, Handler, IncomingCall
 from insula.daemon.wire import STRING_OKAY, counted, parameters_from_wire, shown
+from insula.engine.threads import in_own_thread
 from insula.model.numbers import Affect
 from insula.model.sizes import KiB
+from insula.model.visible import visible
 from insula.rpc.codes.requestcodes import MemoryFlags
 from insula.rpc.procedures import Insula, Procedure, Remote
 from insula.rpc.wiretypes import TypedParameter
 from insula.service.blocktuning import BLKIO
 from insula.service.cputuning import CPU, SCHEDULER
+from insula.service.limitoverview import limit_rows
 from insula.service.managed import ManagedDomain
 from insula.service.memorytuning import MEMORY
-from insula.service.processtuning import PROCESSES
-from insula.service.tuning import Family
+from insula.service.owntuning import OWN
+from insula.service.tuning import Family, cgroup_errors
 
 _AFFECT = Affect.LIVE | Affect.CONFIG
 
@@ -106,6 +111,23 @@ async def _set_memory_with_flags(request: IncomingCall, domain: ManagedDomain, m
     return None
 
 
+# Ours
+
+
+async def _limits(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
+    request.allow_flags(flags, 0)
+    async with request.client.bulk:
+        with cgroup_errors(domain, "limits"):
+            rows = await in_own_thread(partial(limit_rows, domain))
+    return (json.dumps([each.described() for each in rows], separators=(",", ":")),)
+
+
+def _control_file(request: IncomingCall, domain: ManagedDomain, key: str, flags: int) -> Answer:
+    request.allow_flags(flags, 0)
+    with cgroup_errors(domain, f"control file '{visible(key)}'"):
+        return (domain.require_run().container.group.keys.read(key),)
+
+
 HANDLERS: dict[Procedure, Handler] = {
     Remote.DOMAIN_GET_MEMORY_PARAMETERS: _getter(MEMORY),
     Remote.DOMAIN_SET_MEMORY_PARAMETERS: _setter(MEMORY),
@@ -113,7 +135,9 @@ HANDLERS: dict[Procedure, Handler] = {
     Remote.DOMAIN_SET_BLKIO_PARAMETERS: _setter(BLKIO),
     Remote.DOMAIN_GET_INTERFACE_PARAMETERS: _interface_parameters,
     Remote.DOMAIN_SET_INTERFACE_PARAMETERS: _set_interface_parameters,
-    Insula.DOMAIN_SET_PROCESS_LIMITS: _setter(PROCESSES),
+    Insula.DOMAIN_LIMITS: _limits,
+    Insula.DOMAIN_CONTROL_FILE: _control_file,
+    Insula.DOMAIN_SET_LIMITS: _setter(OWN),
     Remote.DOMAIN_GET_SCHEDULER_TYPE: _scheduler_type,
     Remote.DOMAIN_GET_SCHEDULER_PARAMETERS: _scheduler,
     Remote.DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS: _scheduler_with_flags,

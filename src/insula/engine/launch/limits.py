@@ -14,7 +14,8 @@ from insula.errors import (
     OperationUnsupportedError,
     ResourceBusyError,
 )
-from insula.kernel.cgroups import UNLIMITED, Cgroup
+from insula.kernel.cgroups import UNLIMITED, Cgroup, GroupKey, HugePageLimit, MiscLimit, furtherlimits
+from insula.kernel.cgroups.furtherlimits import LimitFile
 from insula.kernel.cgroups.heldlimits import NEUTRAL_SHARES, NEUTRAL_WEIGHT, limited
 from insula.kernel.cgroups.stats import MemoryUse
 from insula.kernel.meminfo import MEMINFO, read_meminfo
@@ -38,13 +39,70 @@ def _memory_guarantee(group: Cgroup, limits: Limits) -> None:
 
 
 def _cpu_shares(group: Cgroup, limits: Limits) -> None:
-    if limits.cpu_shares is not None:
+    """An idle group takes no shares, so it becomes one behind them, and is none before."""
+    if limits.cpu_idle is False:
+        _unless_missing(group, furtherlimits.IDLE, 0)
+    if limits.cpu_shares is None:
+        return
+    try:
         group.cpu.weigh(limits.cpu_shares)
+    except OSError as error:
+        if error.errno == errno.EINVAL and furtherlimits.number(group.keys, furtherlimits.IDLE):
+            raise OSError(errno.EINVAL, "the group is idle, which has none: end that first", error.filename) from None
+        raise
+
+
+def _cpu_idle(group: Cgroup, limits: Limits) -> None:
+    if limits.cpu_idle:
+        furtherlimits.set_number(group.keys, furtherlimits.IDLE, 1)
 
 
 def _cpu_quota(group: Cgroup, limits: Limits) -> None:
+    """No quota may be below its burst, which is set behind it, and away before."""
+    if limits.cpu_burst is not None:
+        _unless_missing(group, furtherlimits.BURST, 0)
     if limits.cpu_quota is not None or limits.cpu_period is not None:
         group.cpu.limit(limits.cpu_quota, limits.cpu_period)
+
+
+def _cpu_burst(group: Cgroup, limits: Limits) -> None:
+    if limits.cpu_burst:
+        furtherlimits.set_number(group.keys, furtherlimits.BURST, limits.cpu_burst)
+
+
+def _unless_missing(group: Cgroup, file: LimitFile, none: int) -> None:
+    """Take a limit away; a host that has none of the kind has none to take away."""
+    try:
+        furtherlimits.set_number(group.keys, file, none)
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+
+
+def _zswap(group: Cgroup, limits: Limits) -> None:
+    for value, file, none in (
+        (limits.zswap, furtherlimits.ZSWAP, UNLIMITED),
+        (limits.zswap_writeback, furtherlimits.ZSWAP_WRITEBACK, 1),
+    ):
+        if value == none:
+            _unless_missing(group, file, none)
+        elif value is not None:
+            furtherlimits.set_number(group.keys, file, int(value))
+
+
+def _huge_pages(group: Cgroup, limits: Limits) -> None:
+    for each in limits.huge_pages:
+        furtherlimits.limit_huge_pages(group.keys, each)
+
+
+def _misc(group: Cgroup, limits: Limits) -> None:
+    for each in limits.misc:
+        furtherlimits.limit_misc(group.keys, each)
+
+
+def _keys(group: Cgroup, limits: Limits) -> None:
+    for each in limits.keys:
+        group.keys.write(each.key, each.value)
 
 
 def _cpus(group: Cgroup, limits: Limits) -> None:
@@ -77,12 +135,18 @@ SETTERS: tuple[tuple[str, Setter], ...] = (
     ("soft memory limit", _memory_soft),
     ("memory guarantee", _memory_guarantee),
     ("CPU shares", _cpu_shares),
+    ("idle class", _cpu_idle),
     ("CPU quota", _cpu_quota),
+    ("CPU burst", _cpu_burst),
     ("CPU list", _cpus),
     ("memory node list", _memory_nodes),
     ("block weight", _block_weight),
     ("block device limit", _block_devices),
     ("limit of tasks", _pids),
+    ("limit of zswap", _zswap),
+    ("limit of huge pages", _huge_pages),
+    ("limit of the misc controller", _misc),
+    ("control file", _keys),
 )
 """Every limit, in the order they are set."""
 
@@ -96,15 +160,30 @@ NONE = Limits(
     cpu_period=Microseconds(100_000),
     block_weight=NEUTRAL_WEIGHT,
     pids=UNLIMITED,
+    memory_nodes="",
+    cpu_burst=Microseconds(0),
+    cpu_idle=False,
+    zswap=Bytes(UNLIMITED),
+    zswap_writeback=True,
 )
-"""What takes each limit away, as the kernel's new groups have it; no value does so for lists of CPUs and nodes."""
+"""What takes each limit away, as the kernel's new groups have it; no value does so for lists of CPUs, nor for those
+limits of which there are several."""
+
+SEVERAL: Mapping[str, Callable[[Any], tuple[Any, ...]]] = {
+    "block_devices": lambda each: (each.major, each.minor),
+    "huge_pages": lambda each: (each.size,),
+    "misc": lambda each: (each.name,),
+    "keys": lambda each: (each.key,),
+}
+"""The limits of which there are several, and what each of them is known by."""
 
 _SEEN: Mapping[str, tuple[str, ...]] = {
     "memory": ("memory.max", "memory.swap.max"),
     "memory_and_swap": ("memory.max", "memory.swap.max"),
     "memory_soft": ("memory.high",),
-    "cpu_quota": ("cpu.max",),
-    "cpu_period": ("cpu.max",),
+    "cpu_quota": ("cpu.max", "cpu.max.burst"),
+    "cpu_period": ("cpu.max", "cpu.max.burst"),
+    "cpu_burst": ("cpu.max", "cpu.max.burst"),
     "pids": ("pids.max",),
 }
 """Limits that are repeated in the group which the guest sees, and the files that say them there."""
@@ -146,14 +225,26 @@ def change_running(running: Running, limits: Limits) -> None:
 
 def merged(before: Limits, put: Limits) -> Limits:
     """Return the limits that hold after some were put; one that takes a limit away leaves none."""
-    values = {each.name: getattr(put, each.name) for each in fields(Limits) if each.name != "block_devices"}
+    values = {each.name: getattr(put, each.name) for each in fields(Limits) if each.name not in SEVERAL}
     held: dict[str, Any] = {name: _still(value) for name, value in values.items() if value is not None}
-    devices = {(each.major, each.minor): each for each in (*before.block_devices, *put.block_devices)}
-    return replace(before, **held, block_devices=tuple(devices.values()))
+    for name, known_by in SEVERAL.items():
+        all_of_them = {known_by(each): each for each in (*getattr(before, name), *getattr(put, name))}
+        held[name] = tuple(each for each in all_of_them.values() if not is_none(each))
+    return replace(before, **held)
+
+
+def is_none(one: object) -> bool:
+    """Whether one of several limits only takes away what there was."""
+    match one:
+        case HugePageLimit(limit=limit) | MiscLimit(limit=limit):
+            return limited(limit) is None
+        case GroupKey(value=value):
+            return value is None
+    return False
 
 
 def _still(value: int | str) -> int | str | None:
-    return limited(value) if isinstance(value, int) else value
+    return limited(value) if isinstance(value, int) else value or None
 
 
 def refuse_what_kills(group: Cgroup, limits: Limits) -> None:

@@ -2,7 +2,7 @@
 
 from insula.kernel.cgroups.devicecontroller import DeviceRule
 from insula.kernel.cgroups.group import PAYLOAD, Cgroup, remove_empty_partitions
-from insula.kernel.cgroups.heldlimits import UNLIMITED, BlockLimit, HeldLimits
+from insula.kernel.cgroups.heldlimits import UNLIMITED, BlockLimit, GroupKey, HeldLimits, HugePageLimit, MiscLimit
 from insula.kernel.cgroups.hierarchies import Hierarchies, Mode, V1Hierarchy
 from insula.kernel.cgroups.joining import join_all
 from insula.kernel.cgroups.labels import (
@@ -30,9 +30,12 @@ __all__ = [
     "CpuUse",
     "DeviceRule",
     "DeviceUse",
+    "GroupKey",
     "HeldLimits",
     "Hierarchies",
+    "HugePageLimit",
     "MemoryUse",
+    "MiscLimit",
     "Mode",
     "Pressure",
     "Shrinking",

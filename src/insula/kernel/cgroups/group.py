@@ -24,12 +24,14 @@ from insula.kernel.cgroups import (
     files,
     joining,
     readings,
+    repeating,
     socketoptions,
     tree,
     v1,
     v2,
 )
 from insula.kernel.cgroups.devicecontroller import DeviceRule, V1Devices, V2Devices
+from insula.kernel.cgroups.groupkeys import GroupKeys
 from insula.kernel.cgroups.heldlimits import HeldLimits
 from insula.kernel.cgroups.hierarchies import Hierarchies
 from insula.kernel.cgroups.socketoptions import SocketOption
@@ -167,14 +169,10 @@ class Cgroup:
     def repeat_limits(self, names: Iterable[str]) -> None:
         """Have the group that the guest sees as the root of all say the limits of these v2 files too, as `memory.max`.
 
-        Programs read there what they may use (systemd, Java, Go). They bind in both places; a guest that may change
-        what it sees has those above it all the same. Raises: OSError.
+        Programs read there what they may use (systemd, Java, Go). Raises: OSError.
         """
-        for name in names:
-            if name.partition(".")[0] in self.hierarchies.v2_controllers:
-                limit = files.read_if_there(f"{self.scope}/{name}")
-                if limit is not None and files.exists(f"{self.payload}/{name}"):
-                    files.write(f"{self.payload}/{name}", limit)
+        if self.scope is not None and self.payload is not None:
+            repeating.repeat(self.scope, self.payload, names, self.hierarchies.v2_controllers)
 
     # Coming in
 
@@ -263,6 +261,11 @@ class Cgroup:
     def tasks(self) -> controllers.PidsController:
         directory, old = self._controller("pids")
         return v1.V1Pids(directory) if old else v2.V2Pids(directory)
+
+    @property
+    def keys(self) -> GroupKeys:
+        """Its control files, by their names."""
+        return GroupKeys(self.hierarchies, self.path)
 
     @property
     def freezer(self) -> controllers.FreezerController:

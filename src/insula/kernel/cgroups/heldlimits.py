@@ -28,7 +28,8 @@ _ROUNDING = 65_536
 class BlockLimit:
     """Limits of one block device. None leaves a value as it is, 0 takes the limit away.
 
-    Rates a second; weight 1..10000, on v2's scale.
+    Rates a second; weight 1..10000, on v2's scale; latency: microseconds that its requests are to take at most, for
+    which groups with a longer one, or none, are held back (v2 only).
     """
 
     major: int
@@ -38,6 +39,7 @@ class BlockLimit:
     write_bytes: int | None = None
     read_operations: int | None = None
     write_operations: int | None = None
+    latency: int | None = None
 
     @property
     def number(self) -> str:
@@ -45,11 +47,38 @@ class BlockLimit:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class HugePageLimit:
+    """How much a group may hold in huge pages of one size. Bytes, both; UNLIMITED takes the limit away."""
+
+    size: int
+    limit: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MiscLimit:
+    """How much of one of the host's countable resources a group may hold, by the misc controller's name of it.
+
+    limit: in the resource's own unit; UNLIMITED takes it away.
+    """
+
+    name: str
+    limit: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupKey:
+    """One control file of a group, and what is written to it. value: None for what a new group has."""
+
+    key: str
+    value: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class HeldLimits:
     """What a group holds, read back from the kernel; None is unlimited, or not available on this host.
 
     Bytes, microseconds; cpu_shares on v1's scale, rounded where the group keeps a v2 weight; weights neutral at 100.
-    cpus, memory_nodes: what may be used in effect.
+    cpus, memory_nodes: what may be used in effect. cpu_burst: 0 is none. huge_pages, misc: what has a limit.
     """
 
     memory: int | None = None
@@ -64,6 +93,12 @@ class HeldLimits:
     block_weight: int | None = None
     block_devices: tuple[BlockLimit, ...] = ()
     tasks: int | None = None
+    cpu_burst: int | None = None
+    cpu_idle: bool | None = None
+    zswap: int | None = None
+    zswap_writeback: bool | None = None
+    huge_pages: tuple[HugePageLimit, ...] = ()
+    misc: tuple[MiscLimit, ...] = ()
 
 
 def limited(value: int) -> int | None:

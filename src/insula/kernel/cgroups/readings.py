@@ -1,10 +1,12 @@
 """Readings of a whole group, put together from its controllers wherever they are."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from insula.kernel.cgroups import v2
-from insula.kernel.cgroups.heldlimits import HeldLimits
+from insula.kernel.cgroups import furtherlimits, v2
+from insula.kernel.cgroups.furtherlimits import huge_page_sizes
+from insula.kernel.cgroups.heldlimits import HeldLimits, HugePageLimit
 from insula.kernel.cgroups.stats import CpuUse, Stats
 
 if TYPE_CHECKING:
@@ -47,6 +49,9 @@ def limits(group: "Cgroup") -> HeldLimits:
     shares, quota, period = group.cpu.held() if group.directory("cpu") else (None,) * 3
     cpus, nodes = group.cpuset.held() if group.directory("cpuset") else (None,) * 2
     weight, devices = group.io.held() if group.directory("blkio") else (None, ())
+    keys = group.keys
+    idle = furtherlimits.number(keys, furtherlimits.IDLE)
+    writeback = furtherlimits.number(keys, furtherlimits.ZSWAP_WRITEBACK)
     return HeldLimits(
         memory=memory,
         memory_soft=soft,
@@ -60,4 +65,17 @@ def limits(group: "Cgroup") -> HeldLimits:
         block_weight=weight,
         block_devices=devices,
         tasks=group.tasks.use().limit if group.directory("pids") else None,
+        cpu_burst=furtherlimits.number(keys, furtherlimits.BURST),
+        cpu_idle=None if idle is None else bool(idle),
+        zswap=furtherlimits.number(keys, furtherlimits.ZSWAP),
+        zswap_writeback=None if writeback is None else bool(writeback),
+        huge_pages=tuple(_huge_pages(group)),
+        misc=furtherlimits.misc(keys),
     )
+
+
+def _huge_pages(group: "Cgroup") -> Iterator[HugePageLimit]:
+    for size in huge_page_sizes():
+        limit = furtherlimits.huge_pages(group.keys, size)
+        if limit is not None:
+            yield HugePageLimit(size=size, limit=limit)

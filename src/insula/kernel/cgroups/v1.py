@@ -322,12 +322,12 @@ class V1Io(_V1Group):
         self._write(_WEIGHT, min(weight, MAXIMUM_BFQ_WEIGHT))
 
     def limit(self, device: BlockLimit) -> None:
-        if device.weight is not None:
-            self._write(_DEVICE_WEIGHT, f"{device.number} {min(device.weight, MAXIMUM_BFQ_WEIGHT)}")
-        for field, name in _THROTTLES.items():
+        if device.latency:
+            raise OSError(errno.EOPNOTSUPP, "cgroup v1 has no latencies of block devices", self.directory)
+        for field, name in ({"weight": _DEVICE_WEIGHT} | _THROTTLES).items():
             value = getattr(device, field)
             if value is not None:
-                self._write(name, f"{device.number} {value}")
+                self._write(name, f"{device.number} {min(value, MAXIMUM_BFQ_WEIGHT) if field == 'weight' else value}")
 
     def held(self) -> tuple[int | None, tuple[BlockLimit, ...]]:
         devices: dict[str, dict[str, int]] = {}

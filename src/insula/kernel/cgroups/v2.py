@@ -220,6 +220,8 @@ class V2Io(_V2Group):
         words = [f"{key}={value or 'max'}" for key, value in wishes.items() if value is not None]
         if words:
             self._write("io.max", " ".join([device.number, *words]))
+        if device.latency is not None and (device.latency or files.exists(self._path("io.latency"))):
+            self._write("io.latency", f"{device.number} target={device.latency or 'max'}")
 
     def _weigh(self, line: Callable[[int], str]) -> None:
         """Write a weight to each file there is; one that accepts it is enough.
@@ -251,6 +253,8 @@ class V2Io(_V2Group):
         for number, values in files.nested_keyed(self._read("io.max")).items():
             held = {field: values.get(key, "max") for field, key in _IO_MAX.items()}
             devices.setdefault(number, {}).update({field: int(each) for field, each in held.items() if each != "max"})
+        for number, values in files.nested_keyed(files.read_if_there(self._path("io.latency")) or "").items():
+            devices.setdefault(number, {})["latency"] = int(values["target"])
         return weight, tuple(map(_device_limit, devices.items()))
 
     def use(self) -> tuple[DeviceUse, ...]:

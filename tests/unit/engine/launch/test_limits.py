@@ -15,11 +15,20 @@ from insula.errors import (
     OperationUnsupportedError,
     ResourceBusyError,
 )
-from insula.kernel.cgroups import UNLIMITED, BlockLimit, Cgroup, Hierarchies, tree
+from insula.kernel.cgroups import (
+    UNLIMITED,
+    BlockLimit,
+    Cgroup,
+    GroupKey,
+    Hierarchies,
+    HugePageLimit,
+    MiscLimit,
+    tree,
+)
 from insula.kernel.fds import NO_FD
 from tests.unit.engine.desk import record_of
 
-CONTROLLERS = ("cpuset", "cpu", "io", "memory", "pids")
+CONTROLLERS = ("cpuset", "cpu", "hugetlb", "io", "memory", "misc", "pids")
 
 
 @pytest.fixture
@@ -41,6 +50,13 @@ def group(tmp_path: Path) -> Cgroup:
         "io.weight": "default 100",
         "io.max": "",
         "pids.max": "max",
+        "cpu.max.burst": "0",
+        "cpu.idle": "0",
+        "memory.zswap.max": "max",
+        "memory.zswap.writeback": "1",
+        "memory.oom.group": "0",
+        "hugetlb.2MB.max": "max",
+        "misc.max": "",
     }
     for name, text in files.items():
         (directory / name).write_text(text)
@@ -64,6 +80,13 @@ FULL = Limits(
     block_weight=300,
     block_devices=(BlockLimit(major=8, minor=0, read_bytes=5),),
     pids=7,
+    cpu_burst=Microseconds(20000),
+    cpu_idle=True,
+    zswap=Bytes(40),
+    zswap_writeback=False,
+    huge_pages=(HugePageLimit(size=2 << 20, limit=4 << 20),),
+    misc=(MiscLimit(name="sev", limit=3),),
+    keys=(GroupKey(key="memory.oom.group", value="1"),),
 )
 
 
@@ -85,13 +108,21 @@ def test_each_limit_is_put_where_it_belongs(group: Cgroup, monkeypatch: pytest.M
         "io.weight": "default 300",
         "io.max": "8:0 rbps=5",
         "pids.max": "7",
+        "cpu.max.burst": "20000",
+        "cpu.idle": "1",
+        "memory.zswap.max": "40",
+        "memory.zswap.writeback": "0",
+        "hugetlb.2MB.max": str(4 << 20),
+        "misc.max": "sev 3",
+        "memory.oom.group": "1",
     }
 
 
 def payload_of(group: Cgroup) -> Path:
     payload = Path(group.payload or "")
     payload.mkdir()
-    for name in ("memory.max", "memory.swap.max", "cpu.max", "pids.max", "memory.high", "cpu.weight"):
+    seen = ("memory.max", "memory.swap.max", "cpu.max", "cpu.max.burst", "pids.max")
+    for name in (*seen, "memory.high", "cpu.weight"):
         (payload / name).write_text("-")
     return payload
 
@@ -105,6 +136,7 @@ def test_the_guest_sees_limits_that_programs_look_for(group: Cgroup, monkeypatch
         "memory.max": "100",
         "memory.swap.max": "50",
         "cpu.max": "50000 200000",
+        "cpu.max.burst": "20000",
         "pids.max": "7",
         "memory.high": "80",
         "cpu.weight": "-",
@@ -216,3 +248,50 @@ def replace_group(running: Running, group: Cgroup) -> Running:
     """Let the group refuse."""
     running.group = Cgroup(group.hierarchies, "gone")
     return running
+
+
+def test_several_limits_are_known_by_what_each_is_about_and_gone_once_taken_away() -> None:
+    before = Limits(
+        huge_pages=(HugePageLimit(size=2 << 20, limit=1), HugePageLimit(size=1 << 30, limit=2)),
+        misc=(MiscLimit(name="sev", limit=3),),
+        keys=(GroupKey(key="memory.oom.group", value="1"),),
+    )
+    put = Limits(
+        huge_pages=(HugePageLimit(size=2 << 20, limit=UNLIMITED),),
+        misc=(MiscLimit(name="sev", limit=UNLIMITED),),
+        keys=(GroupKey(key="memory.oom.group", value=None), GroupKey(key="cpu.rt_runtime_us", value="0")),
+        memory_nodes="",
+    )
+    assert merged(before, put) == Limits(
+        huge_pages=(HugePageLimit(size=1 << 30, limit=2),), keys=(GroupKey(key="cpu.rt_runtime_us", value="0"),)
+    )
+
+
+def test_an_idle_group_says_why_it_takes_no_shares(group: Cgroup, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply(group, Limits(cpu_idle=True))
+
+    def refuse(path: str, *_: str) -> None:
+        raise OSError(errno.EINVAL, "writing '50': Invalid argument", path)
+
+    monkeypatch.setattr("insula.kernel.cgroups.files.write", refuse)
+    with pytest.raises(InvalidArgumentError, match=r"CPU shares: the group is idle, which has none: end that first"):
+        apply(group, Limits(cpu_shares=512))
+
+
+def test_the_burst_goes_before_its_quota_changes_and_comes_behind_it(
+    group: Cgroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[tuple[str, str]] = []
+    monkeypatch.setattr("insula.kernel.cgroups.files.write", lambda path, value: written.append((path, value)))
+    apply(group, Limits(cpu_quota=Microseconds(1000), cpu_period=Microseconds(2000), cpu_burst=Microseconds(900)))
+    ours = [(Path(path).name, value) for path, value in written if path.startswith(f"{group.scope}/cpu")]
+    assert ours == [("cpu.max.burst", "0"), ("cpu.max", "1000 2000"), ("cpu.max.burst", "900")]
+
+
+def test_what_a_host_has_not_can_be_taken_away_and_not_be_set(tmp_path: Path) -> None:
+    (tmp_path / "c.scope").mkdir()
+    bare = Cgroup(Hierarchies(v2=str(tmp_path), v2_controllers=CONTROLLERS), "c.scope")
+    apply(bare, Limits(cpu_idle=False, cpu_burst=Microseconds(0), zswap=Bytes(UNLIMITED), zswap_writeback=True))
+    for wanted in (Limits(cpu_idle=True), Limits(zswap=Bytes(0)), Limits(misc=(MiscLimit(name="sev", limit=1),))):
+        with pytest.raises(OperationUnsupportedError, match="no such control file"):
+            apply(bare, wanted)
