@@ -3,6 +3,7 @@
 A thread of its own asks for a dump, say, and has the main loop quit when it is answered (g_main_loop_quit); what is
 answered sooner than the main loop runs is lost, as of a refusal on a host with much to do. Seen with libvirt 9.0,
 against `test:///default` too. A library that virsh loads first lets that thread wait for the loop.
+libvirt's own library quits loops of its own that way, which may or may not run.
 """
 
 import shutil
@@ -18,13 +19,16 @@ JOBS = frozenset({"dump", "managedsave", "migrate", "save"})
 SOURCE = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <string.h>
 #include <unistd.h>
 
 void g_main_loop_quit(void *loop)
 {
+    Dl_info who;
     int (*runs)(void *) = (int (*)(void *)) dlsym(RTLD_NEXT, "g_main_loop_is_running");
     void (*quit)(void *) = (void (*)(void *)) dlsym(RTLD_NEXT, "g_main_loop_quit");
-    while (!runs(loop))
+    int library = dladdr(__builtin_return_address(0), &who) && strstr(who.dli_fname, "libvirt");
+    while (!library && !runs(loop))
         usleep(1000);
     quit(loop);
 }
