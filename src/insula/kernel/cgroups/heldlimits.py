@@ -10,6 +10,8 @@ of old, neutral at 500, went with CFQ in Linux 5.0.
 """
 
 import errno
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 UNLIMITED = 2**63 - 1
@@ -134,3 +136,25 @@ def busy(path: str, limit: int, used: int) -> OSError:
     """Return the refusal of a limit that the memory in use does not shrink to. limit, used: bytes."""
     text = f"{used // 1024} KiB are in use and do not shrink to {limit // 1024} KiB: free memory inside, or choose more"
     return OSError(errno.EBUSY, text, path)
+
+
+def weigh_device(weight: int | None, put: Callable[[int], None]) -> None:
+    """Have a device's weight put, if there is one: a device whose scheduler has no weights has none to lose.
+
+    Raises: OSError as put, in words where the scheduler is why.
+    """
+    if weight is None:
+        return
+    try:
+        put(weight)
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        if weight and os.strerror(errno.EOPNOTSUPP) not in str(error.strerror):
+            raise  # it says what there is not
+        if weight:
+            raise OSError(
+                errno.EOPNOTSUPP,
+                "the device's I/O scheduler has no weights, which bfq has (/sys/block/NAME/queue/scheduler)",
+                error.filename,
+            ) from error

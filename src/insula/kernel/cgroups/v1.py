@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from insula.kernel.cgroups import files, shrinking, unfinished
-from insula.kernel.cgroups.heldlimits import MAXIMUM_BFQ_WEIGHT, UNLIMITED, BlockLimit, busy, limited
+from insula.kernel.cgroups.heldlimits import MAXIMUM_BFQ_WEIGHT, UNLIMITED, BlockLimit, busy, limited, weigh_device
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, TaskUse
 
 
@@ -324,10 +324,11 @@ class V1Io(_V1Group):
     def limit(self, device: BlockLimit) -> None:
         if device.latency:
             raise OSError(errno.EOPNOTSUPP, "cgroup v1 has no latencies of block devices", self.directory)
-        for field, name in ({"weight": _DEVICE_WEIGHT} | _THROTTLES).items():
-            value = getattr(device, field)
-            if value is not None:
-                self._write(name, f"{device.number} {min(value, MAXIMUM_BFQ_WEIGHT) if field == 'weight' else value}")
+        most = MAXIMUM_BFQ_WEIGHT
+        weigh_device(device.weight, lambda weight: self._write(_DEVICE_WEIGHT, f"{device.number} {min(weight, most)}"))
+        for field, name in _THROTTLES.items():
+            if (value := getattr(device, field)) is not None:
+                self._write(name, f"{device.number} {value}")
 
     def held(self) -> tuple[int | None, tuple[BlockLimit, ...]]:
         devices: dict[str, dict[str, int]] = {}

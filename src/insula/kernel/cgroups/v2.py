@@ -16,6 +16,7 @@ from insula.kernel.cgroups.heldlimits import (
     limited,
     shares_of,
     swap_of,
+    weigh_device,
     weight_of,
 )
 from insula.kernel.cgroups.idlememory import IdleMemory
@@ -213,9 +214,10 @@ class V2Io(_V2Group):
         self._weigh(lambda most: f"default {min(weight, most)}")
 
     def limit(self, device: BlockLimit) -> None:
-        if device.weight is not None:
-            wanted = device.weight
-            self._weigh(lambda most: f"{device.number} {min(wanted, most) or 'default'}")
+        def weigh(weight: int) -> None:
+            self._weigh(lambda most: f"{device.number} {min(weight, most) or 'default'}")
+
+        weigh_device(device.weight, weigh)
         wishes = {key: getattr(device, field) for field, key in _IO_MAX.items()}
         words = [f"{key}={value or 'max'}" for key, value in wishes.items() if value is not None]
         if words:

@@ -1,8 +1,12 @@
+import errno
+import os
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insula.kernel.cgroups.heldlimits import UNLIMITED, BlockLimit, limited, shares_of, swap_of, weight_of
+from insula.kernel.cgroups.heldlimits import UNLIMITED, BlockLimit, limited, shares_of, swap_of, weigh_device, weight_of
 
 
 @pytest.mark.parametrize(("shares", "weight"), [(1024, 100), (2048, 200), (512, 50), (2, 1), (262_144, 10_000)])
@@ -37,3 +41,23 @@ def test_a_sum_below_the_memory_is_refused(memory: int | None) -> None:
 
 def test_a_device_limit_names_its_device_as_the_kernel_does() -> None:
     assert BlockLimit(major=254, minor=3).number == "254:3"
+
+
+def refusing(number: int, text: str) -> Callable[[int], None]:
+    def put(_: int) -> None:
+        raise OSError(number, text, "blkio.bfq.weight_device")
+
+    return put
+
+
+def test_a_device_whose_scheduler_has_no_weights_has_none_to_lose_and_is_told_as_such() -> None:
+    put = refusing(errno.EOPNOTSUPP, f"writing '8:0 300': {os.strerror(errno.EOPNOTSUPP)}")
+    weigh_device(0, put)
+    weigh_device(None, put)
+    with pytest.raises(OSError, match="scheduler has no weights, which bfq has") as refusal:
+        weigh_device(300, put)
+    assert (refusal.value.errno, refusal.value.filename) == (errno.EOPNOTSUPP, "blkio.bfq.weight_device")
+    with pytest.raises(OSError, match="no such control file"):
+        weigh_device(300, refusing(errno.EOPNOTSUPP, "no such control file"))
+    with pytest.raises(OSError, match="no such device"):
+        weigh_device(0, refusing(errno.ENODEV, "no such device"))
