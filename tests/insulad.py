@@ -113,11 +113,16 @@ class Insulad:
 
         SO_PEERCRED would tell who called listen(2), which may have been the daemon, for the keeper it then started.
         """
-        holders = [
-            process for process in leaks.descendants() if _listens(process.pid, self.layout.keeper_socket(version))
-        ]
-        keepers = [process for process in holders if process.pid != (self.process.pid if self.process else None)]
-        return min(keepers, key=lambda process: int(process.started)).pid if keepers else None
+        return self._listener_at(self.layout.keeper_socket(version))
+
+    def view_pid(self) -> int | None:
+        """Return the process of the machine view; None if there is none."""
+        return self._listener_at(self.layout.view_socket)
+
+    def _listener_at(self, path: Path) -> int | None:
+        holders = [process for process in leaks.descendants() if _listens(process.pid, path)]
+        others = [process for process in holders if process.pid != (self.process.pid if self.process else None)]
+        return min(others, key=lambda process: int(process.started)).pid if others else None
 
     def virsh(
         self,
@@ -180,10 +185,11 @@ class Insulad:
             assert not (left := self.virsh("list", "--name").stdout.split()), f"still running after destroy: {left}"
             for name in self.virsh("net-list", "--name").stdout.split():
                 self.virsh("net-destroy", name)
-            keeper = self.keeper_pid()
+            ours = {"keeper": self.keeper_pid(), "view": self.view_pid()}
             self.stop()
-            if keeper is not None:
-                self._end_keeper(keeper)
+            for what, pid in ours.items():
+                if pid is not None:
+                    self._end_process(what, pid)
         finally:
             self.abandon()
 
@@ -197,10 +203,10 @@ class Insulad:
             self.process.wait()
             self.process = None
 
-    def _end_keeper(self, pid: int) -> None:
+    def _end_process(self, what: str, pid: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
-        until(lambda: leaks.is_gone(pid), f"the end of the keeper {pid} after SIGTERM")
+        until(lambda: leaks.is_gone(pid), f"the end of the {what} {pid} after SIGTERM")
 
 
 def _listens(pid: int, path: Path) -> bool:

@@ -76,6 +76,11 @@ HYBRID = replace(
 CONFINED = replace(UNIFIED, chosen_pids=False, device_nodes=False, keyrings=False)
 """Ourselves inside a container: no choice of pids, no device nodes."""
 
+VIEWING = replace(
+    HYBRID, viewed=("proc/meminfo", "proc/cpuinfo", "proc/stat", "proc/uptime", "sys/devices/system/cpu", "dev/kmsg")
+)
+"""The same with FUSE."""
+
 _RANGES = (IdRange(inside=0, outside=100000, count=65536),)
 
 BUSYBOX = ContainerSpec(
@@ -147,6 +152,7 @@ CASES = (
     Case(name="debian-unprivileged-unified", spec=DEBIAN, facts=UNIFIED),
     Case(name="debian-unprivileged-systemd", spec=DEBIAN, facts=SYSTEMD),
     Case(name="debian-privileged-unified", spec=PRIVILEGED, facts=UNIFIED),
+    Case(name="debian-machine-view-hybrid", spec=replace(DEBIAN, machine_view=True), facts=VIEWING),
     Case(name="rich-unprivileged-hybrid", spec=RICH, facts=HYBRID),
     Case(name="shared-network-unified", spec=SHARED, facts=UNIFIED),
     Case(

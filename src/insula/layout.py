@@ -102,6 +102,11 @@ class Layout:
         return self.run / ("keeper.sock" if version == 1 else f"keeper-{version}.sock")
 
     @property
+    def view_socket(self) -> Path:
+        """Where the machine view listens."""
+        return self.run / "view.sock"
+
+    @property
     def running(self) -> Path:
         """One directory a running domain, named by its UUID."""
         return self.run / "domains"

@@ -7,6 +7,7 @@ max_client_requests = 5      # a client's calls in flight before its socket is n
 shutdown_timeout = 60        # seconds a guest may take to stop
 partitions = ["/machine"]    # where in the control groups domains may be
 confine_vcpus = true         # a domain's number of virtual processors is how many of the host's it has
+machine_view = false         # guests read of a machine of their own: processors, memory, load
 mend_other_firewalls = false # add rules to Docker's, ufw's and others' that let networks be
 max_anonymous_clients = 20   # clients that have not proved yet who they are
 auth_unix_rw = "none"        # what sockets for changes ask for: none (root and the group), polkit, or sasl
@@ -78,6 +79,8 @@ from insula.errors import ConfigurationError
 from insula.layout import UNIX_SOCKET_PATH_MAX, Layout
 
 LIBVIRT_GROUP = "libvirt"
+MACHINE_VIEW = False
+"""Whether guests have a machine view where neither the settings nor their definitions say so."""
 
 
 class SocketAccess(Enum):
@@ -124,6 +127,7 @@ class Settings:
     shutdown_timeout: int = 60
     partitions: tuple[PurePosixPath, ...] = (PurePosixPath("/machine"),)
     confine_vcpus: bool = True
+    machine_view: bool = MACHINE_VIEW
     mend_other_firewalls: bool = False
     max_anonymous_clients: int = 20
     auth_unix_rw: Authenticating = Authenticating.NONE
@@ -268,6 +272,7 @@ _TOP: Mapping[str, SettingKey] = {
     "shutdown_timeout": whole(1, 86_400),
     "partitions": _PARTITIONS,
     "confine_vcpus": TRUTH,
+    "machine_view": TRUTH,
     "mend_other_firewalls": TRUTH,
     "max_anonymous_clients": whole(1, 100_000),
     **dict.fromkeys(_AUTHENTICATING, one_of("none", "polkit", "sasl")),

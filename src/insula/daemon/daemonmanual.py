@@ -36,6 +36,7 @@ SETTINGS: Mapping[str, str] = {
     "shutdown_timeout": "seconds that a guest may take to stop",
     "partitions": "where in the tree of control groups domains may be: these and all below",
     "confine_vcpus": "whether a domain has as many of the host's processors as virtual ones, if it does not say so",
+    "machine_view": "whether a guest reads of a machine of its own (processors, memory, load), if it does not say so",
     "mend_other_firewalls": "whether rules that let networks be may be added to Docker's and others'",
     "max_anonymous_clients": "clients at once that have to prove who they are, and have not yet",
     "auth_unix_rw": "what sockets for changes ask for beside what their mode does: none, polkit or sasl",

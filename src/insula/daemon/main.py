@@ -14,6 +14,7 @@ import signal
 import socket
 import time
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -32,6 +33,7 @@ from insula.daemon.logs import keeper_log, start_logging
 from insula.daemon.metricsserver import MetricsServer, metrics_server
 from insula.daemon.reloading import tell_unapplied
 from insula.daemon.server import Server, capacity_of, session_limits
+from insula.daemon.viewlink import ViewSupervisor, obtain_view_of
 from insula.daemon.wiring import Patience, wire
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
@@ -71,6 +73,7 @@ from insula.service.oomwatch import kernel_log
 from insula.service.partitions import Partitions
 from insula.service.preparation import HostPreparation
 from insula.service.tasks import BackgroundTasks, tell_failure
+from insula.storage.idpools import pools as usual_pools
 from insula.storage.imagestore import ImageStore
 
 _logger = logging.getLogger("insula.daemon")
@@ -109,6 +112,7 @@ class Daemon:
             on_event=self._keeper_told,
             restored=self._keeper_replaced,
         )
+        self._view = ViewSupervisor(partial(obtain_view_of, layout, facts.manager))
         self._tasks = BackgroundTasks()
         self._events = Events()
         self._looker = Looker()
@@ -127,6 +131,7 @@ class Daemon:
             unattended=self._begin,
             keeper_ends=layout.run / ENDS,
             stops_told=True,
+            views=self._view,
         )
         host, store, networks = HostNode(), ImageStore(layout), VirtualNetworks(events=self._events)
         self._wiring = wire(
@@ -175,6 +180,7 @@ class Daemon:
             if any(each.kind is EndpointKind.TLS for each in endpoints):
                 self._certificates = Certificates(self._settings.remote.tls)
             await self._keeper.start()
+            self._view.prepare(wanted=self._settings.machine_view and bool(self._launcher.facts.viewed))
             await self._services.guest.inherit()
             await self._services.filters.take_stock()
             await self._wiring.networks.take_stock()
@@ -258,6 +264,7 @@ class Daemon:
         await self._wiring.close()
         await self._looker.close()
         running = listing.active(self._services.domains)
+        await self._view.close(quit_view=not running)
         await self._keeper.close(quit_keeper=not running)
         if not running:
             remove_empty_partitions(self._launcher.facts.hierarchies)
@@ -381,10 +388,9 @@ def _own_version() -> str:
 
 def _preparation(layout: Layout, store: ImageStore, settings: Settings, networks: VirtualNetworks) -> HostPreparation:
     ids, partitions = settings.ids, Partitions(allowed=settings.partitions)
-    if ids is None:
-        return HostPreparation(layout, store, partitions=partitions, plugging=networks.plugging)
-    pools = [range(ids.first, ids.first + ids.count)]
-    return HostPreparation(layout, store, pools=lambda: pools, partitions=partitions, plugging=networks.plugging)
+    pools = usual_pools if ids is None else lambda: [range(ids.first, ids.first + ids.count)]
+    plugging, view = networks.plugging, settings.machine_view
+    return HostPreparation(layout, store, pools=pools, partitions=partitions, plugging=plugging, machine_view=view)
 
 
 def _performer(layout: Layout, firewall: Firewall) -> HostNetworkPerformer:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from insula.engine.launch.systemdscope import Manager, detect_manager
+from insula.engine.machineviews import viewed_here
 from insula.kernel import privileges
 from insula.kernel.cgroups import Hierarchies
 from insula.kernel.cgroups.addressprograms import can_be_held
@@ -26,7 +27,8 @@ class Facts:
     filesystems: as /proc/filesystems names them; manager: whose the control group tree is; user_namespaces: one may be
     made; swap_limits: control groups can limit swap; socket_programs: v2 groups can be
     given programs that refuse socket options; address_programs: and such that hold sockets to addresses; socket_scopes:
-    Landlock keeps processes from others' abstract UNIX sockets; memory: the host's bytes.
+    Landlock keeps processes from others' abstract UNIX sockets; memory: the host's bytes; viewed: what a machine view
+    can show in guests, below their roots.
     """
 
     hierarchies: Hierarchies
@@ -45,6 +47,7 @@ class Facts:
     address_programs: bool = True
     socket_scopes: bool = True
     memory: int = 1 << 62
+    viewed: tuple[str, ...] = ()
 
     @staticmethod
     def detect(groups_at: str = "/sys/fs/cgroup") -> "Facts":
@@ -68,6 +71,7 @@ class Facts:
             address_programs=hierarchies.v2 is not None and can_be_held(),
             socket_scopes=scopes_sockets(),
             memory=read_meminfo(MEMINFO)["MemTotal"] * 1024,
+            viewed=viewed_here(),
         )
 
 

@@ -320,7 +320,7 @@ class ContainerSpec:
     init gets, from 3 on (systemd's LISTEN_FDS convention); notifies: init can say that it is ready, through a socket
     (`engine.notices`); seated: which of the host's processors it has is chosen for each launch; consoles: how many; the
     first is /dev/console, every one has a tty node; channels: names of lines without a terminal's manners, below
-    /dev/virtio-ports.
+    /dev/virtio-ports; machine_view: it reads of a machine of its own (`engine.machineviews`), where the host has FUSE.
     """
 
     name: str
@@ -334,6 +334,7 @@ class ContainerSpec:
     namespaces: frozenset[Namespace] = ALL_NAMESPACES
     shared_namespaces: tuple[SharedNamespace, ...] = ()
     time_offsets: tuple[int, int] | None = None
+    machine_view: bool = False
     network: NetworkKind = NetworkKind.PRIVATE
     network_share: NetworkShare | None = None
     interfaces: tuple[Interface, ...] = ()

@@ -59,11 +59,14 @@ class HostPreparation:
         partitions: Partitions = BELOW_MACHINE,
         plugging: Callable[[], Callable[[Interface], Interface]] = lambda: without_networks,
         grants: DeviceGrants | None = None,
+        machine_view: bool = False,
     ) -> None:
         """pools: the host's ids that domains may be given; partitions: where they may be; plugging: gives for one guest
-        what `Resolver` has as actual; grants: what the host has for device classes, None for the layout's."""
+        what `Resolver` has as actual; grants: what the host has for device classes, None for the layout's;
+        machine_view: whether a domain that does not say so has one."""
         self.grants = grants if grants is not None else grants_of(layout)
         self._plugging = plugging
+        self._machine_view = machine_view
         self._partitions = partitions
         self._images = images
         self._pools = pools
@@ -207,6 +210,7 @@ class HostPreparation:
             devices=granted.beside(devices_of(domain.devices.host_devices, domain.shown_disks)),
             environment=granted.environment,
             limits=limits_of(domain),
+            machine_view=self._machine_view,
         )
         known = self._latest.get(domain.uuid)
         if known is not None and known.domain is domain and known.fragments == fragments:

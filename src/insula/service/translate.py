@@ -32,7 +32,7 @@ from insula.model.devices import CharacterDeviceType
 from insula.model.domain import DomainDefinition
 from insula.model.extensions import ClockShift, DefinedShare, KernelFeature, ShareType
 from insula.model.foreign import ForeignElement
-from insula.model.scalars import UNLIMITED, DomainName, OnOff
+from insula.model.scalars import UNLIMITED, DomainName, OnOff, YesNo
 from insula.model.security import LabelType
 from insula.model.validate import validate
 from insula.network.guestnetwork import GuestNetwork
@@ -50,8 +50,11 @@ PidOf = Callable[[str], int]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fragments:
-    """The parts of a container that other rooms make. idmap: None for a privileged container; environment: of its init,
-    beside what the definition has."""
+    """The parts of a container that other rooms make, and what holds for those that say nothing.
+
+    idmap: None for a privileged container; environment: of its init, beside what the definition has; machine_view:
+    whether one that does not say so has one.
+    """
 
     root: Root
     mounts: tuple[Mount, ...]
@@ -60,6 +63,7 @@ class Fragments:
     devices: tuple[Device, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     limits: Limits = field(default_factory=Limits)
+    machine_view: bool = False
 
 
 def check(domain: DomainDefinition) -> None:
@@ -96,6 +100,7 @@ def specification(domain: DomainDefinition, fragments: Fragments, pid_of: PidOf)
         namespaces=ALL_NAMESPACES | ({Namespace.TIME} if offsets is not None else frozenset()),
         shared_namespaces=shared,
         time_offsets=offsets,
+        machine_view=_machine_view(domain, usual=fragments.machine_view),
         network=fragments.network.kind,
         network_share=fragments.network.share,
         interfaces=fragments.network.interfaces,
@@ -115,6 +120,11 @@ def specification(domain: DomainDefinition, fragments: Fragments, pid_of: PidOf)
         notifies=domain.settings.readiness is not None and domain.settings.readiness.notifies,
         sysctls=tuple((each.name, each.value) for each in domain.settings.kernel_settings),
     )
+
+
+def _machine_view(domain: DomainDefinition, *, usual: bool) -> bool:
+    said = domain.settings.machine_view
+    return usual if said is None else said is YesNo.YES
 
 
 def hostname_for(name: DomainName, uuid: UUID) -> str:

@@ -26,7 +26,7 @@ ENDS = "keeper-ends"
 """What a keeper writes before it ends by SIGTERM, beside its socket: `keeper.farewell`."""
 _KEEPER = (sys.executable, "-I", "-c", "from insula.engine.keeper.main import main; main()")
 _REAPER = (sys.executable, "-I", "-S", str(Path(__file__).with_name("reaper.py")))
-_ENVIRONMENT = {"LC_ALL": "C.UTF-8"}
+ENVIRONMENT = {"LC_ALL": "C.UTF-8"}
 _PATIENCE = 30.0
 """Seconds a new keeper has until it answers."""
 _LATE = f"the keeper did not start within {_PATIENCE:g} s"
@@ -65,12 +65,12 @@ def spawn_keeper(
 
 def _spawn(path: Path, log: int | None, soft_limit: int | None, placed: Placed) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _lock_file(path.with_suffix(".lock")) as lock:
+    with lock_file(path.with_suffix(".lock")) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with contextlib.suppress(KeeperError), reach_keeper(path, placed):
             return
         before = () if soft_limit is None else with_descriptors(soft_limit)
-        with _listener(path) as listener, _opened(path.with_name(ENDS)) as ends:
+        with listener_at(path) as listener, _opened(path.with_name(ENDS)) as ends:
             try:
                 with reach_reaper(path.with_name(REAPER_SOCKET), log, placed) as reaper:
                     _start_as_child_of(reaper, path.with_name(REAPER_SOCKET), listener, log, before, ends)
@@ -79,9 +79,9 @@ def _spawn(path: Path, log: int | None, soft_limit: int | None, placed: Placed) 
                 # Guests are served without it as well; only how they end is lost if the keeper dies before them.
                 _complain(log, str(error))
             words = [*before, *SEAL, *_KEEPER, "--ends-fd", str(ends.fileno())]
-            _start(words, "--listen-fd", listener, log, detached=True, more=(ends.fileno(),))
+            start_program(words, "--listen-fd", listener, log, detached=True, more=(ends.fileno(),))
         with contextlib.suppress(KeeperError), connect(path) as channel:
-            placed(_listening(channel))
+            placed(listening_pid(channel))
 
 
 def _opened(place: Path) -> IO[bytes]:
@@ -94,13 +94,13 @@ def _opened(place: Path) -> IO[bytes]:
         return open(os.devnull, "ab")
 
 
-def _listening(channel: socket.socket) -> int:
+def listening_pid(channel: socket.socket) -> int:
     """Return the pid of whoever listens at the other end: unix(7), SO_PEERCRED."""
     pid: int = struct.unpack("3i", channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
     return pid
 
 
-def _listener(path: Path) -> socket.socket:
+def listener_at(path: Path) -> socket.socket:
     """Return a socket that listens at path, in place of one that nobody has any more."""
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
@@ -135,7 +135,7 @@ def reach_keeper(path: Path, placed: Placed) -> socket.socket:
 def _put_in_place(channel: socket.socket, placed: Placed) -> socket.socket:
     """Return a channel once placed has been called for who listens at its other end; closed where that raises."""
     try:
-        placed(_listening(channel))
+        placed(listening_pid(channel))
     except BaseException:
         channel.close()
         raise
@@ -157,8 +157,8 @@ def reach_reaper(path: Path, log: int | None, placed: Placed) -> socket.socket:
 def _reaper_at(path: Path, log: int | None) -> socket.socket:
     with contextlib.suppress(KeeperError):
         return _greeted(path)
-    with _listener(path) as listener:
-        _start([*SEAL, *_REAPER], "--listen-fd", listener, log, detached=True)
+    with listener_at(path) as listener:
+        start_program([*SEAL, *_REAPER], "--listen-fd", listener, log, detached=True)
         return _greeted(path)
 
 
@@ -201,7 +201,7 @@ def _start_as_child_of(
             said = null if log is None else log
             streams = (null, null, said, listener.fileno(), done, keepers.fileno(), view, ends.fileno())
             numbers = ("--listen-fd", "3", "--ready-fd", "4", "--reaper-fd", "5", "--ends-fd", "7")
-            pid = spawn(reaper, [*before, *SEAL, "--view-fd", "6", *_KEEPER, *numbers], _ENVIRONMENT, streams)
+            pid = spawn(reaper, [*before, *SEAL, "--view-fd", "6", *_KEEPER, *numbers], ENVIRONMENT, streams)
         except (OSError, KeeperError) as error:
             raise _UnreachableError(f"the reaper at {path} starts no keeper: {error}") from error
         finally:
@@ -213,7 +213,7 @@ def _start_as_child_of(
         _expect_ready(ready)
 
 
-def _lock_file(path: Path) -> IO[bytes]:
+def lock_file(path: Path) -> IO[bytes]:
     """Open a lock that nobody else may open: who reads it can lock it as well (flock(2))."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     os.fchmod(descriptor, 0o600)
@@ -225,13 +225,13 @@ def private_keeper(*, log: int | None = None) -> tuple[socket.socket, "subproces
     ours, theirs = map(socket_above_standard, socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
     try:
         with theirs:
-            return ours, _start([*SEAL, *_KEEPER], "--channel-fd", theirs, log, detached=False)
+            return ours, start_program([*SEAL, *_KEEPER], "--channel-fd", theirs, log, detached=False)
     except BaseException:
         ours.close()
         raise
 
 
-def _start(
+def start_program(
     command: Sequence[str],
     option: str,
     given: socket.socket,
@@ -252,7 +252,7 @@ def _start(
         process = subprocess.Popen(
             words,
             cwd="/",
-            env=_ENVIRONMENT,
+            env=ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL if log is None else log,

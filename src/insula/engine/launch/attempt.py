@@ -16,6 +16,7 @@ from insula.engine.launch.machineregister import Machine
 from insula.engine.launch.readyscopes import ReadyScopes
 from insula.engine.launch.release import Release
 from insula.engine.launch.runningcontainer import ContainerRecord, Running, boot_id
+from insula.engine.machineviews import MachineViews
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.program import Program
 from insula.engine.spec import ContainerSpec
@@ -56,6 +57,7 @@ class LaunchAttempt:
         release: Release,
         scopes: ReadyScopes,
         loaded: LoadedPrograms,
+        views: MachineViews | None = None,
         offload: Offload = inline,
     ) -> None:
         """launch: names this attempt; release: takes back what it made, and nothing of another one's; program: what its
@@ -76,6 +78,7 @@ class LaunchAttempt:
             offload=offload,
             scopes=scopes,
             loaded=loaded,
+            views=views,
         )
         self._release = release
         self._holdings: list[Holding] = []
@@ -179,7 +182,7 @@ class LaunchAttempt:
         self._birth = None
         self._context.child = int(message.body["pid"])
         try:
-            self._born = self._opened(self._context.child)
+            self._born = self._context.born = self._opened(self._context.child)
         except OSError as error:
             # What it died of is told when it is taken back.
             text = f"cannot {self._plan.clone}: the process ended at once"
@@ -241,10 +244,12 @@ class LaunchAttempt:
             guards_loops=True,
         )
         notices, context.notices = context.notices, NO_FD
+        view, context.view = context.view, {}
         return Running(
             record=record,
             group=group,
             notices=notices,
+            view=view,
             awaiting_exec=hold,
             mount=mount,
             unmet=tuple(context.unmet),
@@ -286,6 +291,8 @@ class LaunchAttempt:
         if keeper_died:
             # It may be the next keeper that has answered: that one knows of no child.
             self._kill_group()
+        if context.views is not None:
+            context.views.forget(self._launch)
         if context.scope is not None:
             # Else its placeholder would be taken for a stranger in it.
             await context.offload(context.scope.end)

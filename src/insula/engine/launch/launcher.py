@@ -40,6 +40,7 @@ from insula.engine.launch.systemdscope import Manager, Scopes
 from insula.engine.launch.teardown import Teardown, Unattended, attended
 from insula.engine.launch.viewrenewal import ViewRenewal
 from insula.engine.look.accountlook import AccountFinder, find_directly
+from insula.engine.machineviews import MachineViews
 from insula.engine.plan import planner
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.program import Program
@@ -75,7 +76,8 @@ class Launcher:
     find_account: looks into running guests for who their users are; entering: the link to the keeper that clones what
     enters, if that is one of several; unattended: does what nobody need wait for; programs: compiles what processes
     play; release: takes away what runs hold on the host; keeper_ends: what keepers write down before they end;
-    stops_told: whether somebody shuts guests down whose scopes systemd is to stop (`scopestops`).
+    stops_told: whether somebody shuts guests down whose scopes systemd is to stop (`scopestops`); views: serve machine
+    views, None where nobody does.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class Launcher:
         release: Release | None = None,
         keeper_ends: Path | None = None,
         stops_told: bool = False,
+        views: MachineViews | None = None,
     ) -> None:
         self._facts = facts
         # A plan is a function of the spec, and of facts that stay.
@@ -102,6 +105,8 @@ class Launcher:
         self._reserve = reserve or Reserve(0)
         self._link = link
         self._interfaces = interfaces
+        self._views = views
+        self._unattended = unattended
         self._offload = offload
         self._scopes = Scopes(stops_told=stops_told)
         self._ready_scopes = ReadyScopes(self._scopes, facts.hierarchies)
@@ -116,10 +121,11 @@ class Launcher:
             reserve=self._reserve,
             offload=offload,
             unattended=unattended,
+            views=views,
         )
         """Ends what runs, and takes away what is left of it."""
         self.succession = Succession(
-            facts=facts, link=link, installation=installation or "", scopes=self._scopes, ends=keeper_ends
+            facts=facts, link=link, installation=installation or "", scopes=self._scopes, ends=keeper_ends, views=views
         )
         """Finds again what runs after a daemon's death, or a keeper's."""
         self._programs = programs or Programs()
@@ -229,6 +235,8 @@ class Launcher:
             raise StepError(f"no free process id was found in {_ATTEMPTS} attempts", step=str(plan.clone))
         if paused:
             await self._freeze_newborn(running)
+        if running.view:
+            await self._unattended(self.succession.keep_if_possible(running))
         return running
 
     def _label(self, running: Running) -> None:
@@ -289,6 +297,7 @@ class Launcher:
             release=self._release,
             scopes=self._ready_scopes,
             loaded=self._loaded,
+            views=self._views,
             offload=self._offload,
         )
 

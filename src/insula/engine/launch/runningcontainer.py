@@ -10,6 +10,7 @@ from insula.engine import codec
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.launch.holdings import Holding, Interfaces, Remains, holding_of_group
+from insula.engine.machineviews import DEVICE, MEMORY
 from insula.engine.sameobject import SameObject
 from insula.engine.spec import ContainerSpec
 from insula.errors import OperationInvalidError
@@ -90,6 +91,8 @@ class Running:
     shown: dict[int, Fd] = field(default_factory=dict)
     notices: Fd = NO_FD
     """The socket by which init tells of its state (`engine.notices`)."""
+    view: dict[str, Fd] = field(default_factory=dict)
+    """The connection of its machine view, by the keeper's names; empty without one (`engine.machineviews`)."""
     lent: bool = False
     """Whether the terminals are closed by whoever reads them."""
     awaiting_exec: bool = False
@@ -156,17 +159,20 @@ class Running:
     def kept(self) -> dict[str, Fd]:
         """Return what the keeper keeps for later daemons, beside the consoles, by its names there."""
         notices = {_NOTICES: self.notices} if self.notices >= 0 else {}
-        return {f"{_SHOWN}{place}": master for place, master in self.shown.items()} | notices
+        return {f"{_SHOWN}{place}": master for place, master in self.shown.items()} | notices | self.view
 
     def take_kept(self, fds: dict[str, Fd]) -> None:
         """Take out of fds what an earlier daemon had kept."""
         for name in [each for each in fds if each.startswith(_SHOWN)]:
             self.shown[int(name.removeprefix(_SHOWN))] = fds.pop(name)
         self.notices = fds.pop(_NOTICES, NO_FD)
+        if DEVICE in fds and MEMORY in fds:
+            self.view = {name: fds.pop(name) for name in (DEVICE, MEMORY)}
 
     def close(self) -> None:
         """Close this handle's fds; the container is not touched."""
-        close_all(fd for fd in (self.pidfd, self.channel, self.notices) if fd >= 0)
+        close_all(fd for fd in (self.pidfd, self.channel, self.notices, *self.view.values()) if fd >= 0)
+        self.view.clear()
         if not self.lent:
             close_all([*self.consoles, *self.shown.values()])
         self.consoles.clear()

@@ -4,6 +4,7 @@ import errno
 import itertools
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ from insula.engine.launch.machineregister import Machine
 from insula.engine.launch.placement import unit_around
 from insula.engine.launch.runningcontainer import ContainerRecord, Running, boot_id
 from insula.engine.launch.systemdscope import Manager, Scopes
+from insula.engine.machineviews import MachineViews, viewed_guest
 from insula.engine.spec import ContainerSpec, DirectoryRoot
-from insula.errors import KeeperError, OperationFailedError
+from insula.errors import InsulaError, KeeperError, OperationFailedError
 from insula.kernel.cgroups import PAYLOAD, groups_of, machine_name
 from insula.kernel.fds import NO_FD, Fd, close_all, contents
 from insula.kernel.privileges import permitted_mask
@@ -59,7 +61,7 @@ class Succession:
     """Finds guests again, and hands them to a keeper that does not hold them.
 
     installation: whose, since several may be on one host; scopes: who makes those of systemd; ends: what keepers wrote
-    down before they ended (`keeper.farewell`), None where they write nothing.
+    down before they ended (`keeper.farewell`), None where they write nothing; views: serve machine views.
     """
 
     def __init__(
@@ -70,9 +72,11 @@ class Succession:
         installation: str,
         scopes: Scopes | None = None,
         ends: Path | None = None,
+        views: MachineViews | None = None,
     ) -> None:
         self._facts = facts
         self._ends = ends
+        self._views = views
         self._scopes = scopes
         self._link = link
         self._installation = installation
@@ -145,7 +149,26 @@ class Succession:
             answer.close()
             return await self._found_by_pid(record)
         self._register(record)
-        return _taken(answer, self.handle(record))
+        running = _taken(answer, self.handle(record))
+        self._show(running)
+        return running
+
+    def _show(self, running: Running) -> None:
+        """Have its machine view served, if it has one: by the view that does, or the next."""
+        record = running.record
+        if self._views is None or not running.view or record.launch is None or running.status is not None:
+            return
+        guest = viewed_guest(
+            uuid=running.uuid,
+            launch=record.launch,
+            name=running.name,
+            group=running.group,
+            pid=record.pid,
+            born=record.born,
+            idmap=record.spec.idmap,
+            time_offsets=record.spec.time_offsets,
+        )
+        self._views.show(guest, running.view)
 
     def _register(self, record: ContainerRecord) -> None:
         """Have systemd-machined know a container if it does not: who started it may have died right before."""
@@ -203,6 +226,11 @@ class Succession:
         Raises: KeeperError if there is no keeper, or one that is too old for that.
         """
         (await self._link.answer(self._link.ask(Verb.KEEP, {"uuid": running.uuid}, running.kept()))).close()
+
+    async def keep_if_possible(self, running: Running) -> None:
+        """As `keep`; where that fails, what was made lives as long as this daemon."""
+        with suppress(InsulaError):
+            await self.keep(running)
 
     async def _found_by_pid(self, record: ContainerRecord) -> Running | None:
         running = self.handle(record)

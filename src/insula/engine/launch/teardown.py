@@ -13,6 +13,7 @@ from insula.engine.keeper.protocol import Verb
 from insula.engine.launch.holdings import Remains
 from insula.engine.launch.release import Release
 from insula.engine.launch.runningcontainer import Running
+from insula.engine.machineviews import MachineViews
 from insula.engine.steps.host.hoststep import Offload
 from insula.errors import InsulaError, KeeperError, OperationFailedError, OperationTimeoutError
 from insula.kernel.cgroups import Mode
@@ -35,7 +36,7 @@ class Teardown:
     """Ends containers.
 
     release: walks over what they hold; reserve: descriptors for taking things back; unattended: does what nobody need
-    wait for.
+    wait for; views: serve machine views.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Teardown:
         reserve: Reserve,
         offload: Offload,
         unattended: Unattended = attended,
+        views: MachineViews | None = None,
     ) -> None:
         self._facts = facts
         self._link = link
@@ -54,6 +56,7 @@ class Teardown:
         self._reserve = reserve
         self._offload = offload
         self._unattended = unattended
+        self._views = views
 
     async def destroy(self, running: Running) -> ExitStatus:
         """Kill the container, and take away all that was made for it. May be called again, also after its end."""
@@ -100,6 +103,8 @@ class Teardown:
         try:
             await self._walk(running.record.remains, f"{running.name} has ended")
         finally:
+            if self._views is not None and running.view:
+                self._views.forget(str(running.record.launch))
             running.close()
         running.released = True
 

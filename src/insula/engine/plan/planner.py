@@ -15,6 +15,7 @@ from insula.engine.fragments.kernelfiles import (
     protections,
     runtime_directory,
 )
+from insula.engine.fragments.machineview import machine_view
 from insula.engine.fragments.networkshare import SCOPED, loopback_of
 from insula.engine.fragments.notification import notification
 from insula.engine.fragments.premounts import mounts_nothing_new, premounts
@@ -49,6 +50,7 @@ def plan(spec: ContainerSpec, facts: Facts) -> LaunchPlan:
     kernel_trees, kernel_mounts = kernel_filesystems(spec)
     trees_of_host, mounts, fetched = spec_mounts(spec, facts)
     listening, told = notification(spec)
+    connecting, viewed = machine_view(spec, facts)
     meanwhile = [
         *devices,
         *groups_meanwhile,
@@ -57,12 +59,14 @@ def plan(spec: ContainerSpec, facts: Facts) -> LaunchPlan:
         *kernel_trees,
         *trees_of_host,
         *listening,
+        *connecting,
         *_account(spec),
         *_interfaces(spec, facts),
     ]
     laid_out = [
         *device_mounts,
         *own_boot(spec),
+        *viewed,
         *runtime_directory(spec, facts),
         *told,
         *premounts(spec, facts),

@@ -101,7 +101,7 @@ def test_of_a_keeper_that_does_not_come_up_nothing_is_left(
     before = open_fds()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs, pytest.raises(KeeperError):
-        startup._start(["program"], "--channel-fd", theirs, None, detached=detached)
+        startup.start_program(["program"], "--channel-fd", theirs, None, detached=detached)
     assert started[0].returncode is not None
     until(lambda: not group_lives(started[0].pid), "the end of its process group")
     assert open_fds() == before
@@ -137,7 +137,7 @@ def test_a_socket_left_by_a_dead_keeper_is_replaced(tmp_path: Path, monkeypatch:
         started.append(detached)
 
     monkeypatch.setattr(startup, "reach_reaper", no_reaper)
-    monkeypatch.setattr(startup, "_start", start)
+    monkeypatch.setattr(startup, "start_program", start)
     log = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
     startup.spawn_keeper(path, log=log)
     os.close(log)

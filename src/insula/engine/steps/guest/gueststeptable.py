@@ -15,6 +15,7 @@ from insula.engine.steps.guest import (
     systemdunits,
     terminals,
     tracing,
+    viewbinds,
 )
 from insula.engine.steps.guest.gueststep import GuestStep
 
@@ -56,6 +57,7 @@ GUEST_STEPS: dict[str, type[GuestStep]] = {
         systemdunits.MountForUnit,
         systemdunits.SkipUnits,
         ownboot.ShowUncovered,
+        viewbinds.ShowMachine,
         ownboot.ShowBootId,
         locking.LockMounts,
         terminals.MakeConsoles,

@@ -10,6 +10,7 @@ from insula.engine.facts import Facts
 from insula.engine.interfaceperformer import InterfacePerformer
 from insula.engine.launch.holdings import Holding
 from insula.engine.launch.readyscopes import ReadyScope, ReadyScopes
+from insula.engine.machineviews import MachineViews
 from insula.engine.steps.step import Step
 from insula.kernel.bpf import LoadedPrograms
 from insula.kernel.cgroups import Cgroup, DeviceRule
@@ -79,7 +80,9 @@ class HostContext:
     programs that the kernel has for groups; scope: the one that was taken; group: the control group; clone_fds: what
     the clone is given; fds: what the guest is given, by the names its steps use; child: init's pid once it is
     cloned; process: an fd of its /proc directory; netlink: the socket once it is fetched; layers: of an overlay to be;
-    notices: the socket by which init tells of its state, taken by whoever holds the guest;
+    notices: the socket by which init tells of its state, taken by whoever holds the guest; born: init's start time in
+    clock ticks since boot; views: serve machine views; view: the connection of the guest's, by the keeper's names,
+    taken likewise;
     images: what block devices were made of image files, by the names of their nodes; unmet: what the guest should
     have had and can do without, for whoever launches it.
     """
@@ -101,6 +104,9 @@ class HostContext:
     process: Fd = NO_FD
     netlink: Fd = NO_FD
     notices: Fd = NO_FD
+    born: int = 0
+    views: MachineViews | None = None
+    view: dict[str, Fd] = field(default_factory=dict)
     layers: Layers | None = None
     images: dict[str, DeviceRule] = field(default_factory=dict)
     unmet: list[str] = field(default_factory=list)
@@ -160,7 +166,8 @@ class HostContext:
         self._give_scope_back()
         opened = (self.process, self.netlink, self.notices, self._user_namespace, self._network_namespace)
         close_all(fd for fd in opened if fd >= 0)
-        close_all([*self.clone_fds.values(), *self.fds.values(), *self._kept])
+        close_all([*self.clone_fds.values(), *self.fds.values(), *self.view.values(), *self._kept])
+        self.view.clear()
         self.process = self.netlink = self.notices = self._user_namespace = self._network_namespace = NO_FD
         self.clone_fds.clear()
         self.fds.clear()

@@ -11,6 +11,7 @@ from insula.engine.steps.host import (
     notifysocket,
     queues,
     scopes,
+    viewconnections,
 )
 from insula.engine.steps.host.hoststep import HostStep
 
@@ -39,6 +40,8 @@ HOST_STEPS: dict[str, type[HostStep]] = {
         layers.StackLayers,
         imagemounts.MountImage,
         queues.FetchQueues,
+        viewconnections.ConnectView,
+        viewconnections.ServeView,
         childsetup.MapIds,
         childsetup.SetClockOffsets,
         childsetup.AllowLimit,
