@@ -8,6 +8,7 @@ from insula.engine.spec import ContainerSpec
 from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError
 from insula.model.domain import DomainDefinition
+from insula.model.filesystems import FilesystemType
 from insula.service.containers import Preparation
 from insula.service.runrecord import RunRecord
 from insula.service.translate import PidOf
@@ -30,8 +31,8 @@ class RunStorage:
 
     async def specified(self, domain: DomainDefinition, record: RunRecord) -> ContainerSpec:
         """What the engine launches. The first time in a thread, since files and ids may have to be made; with devices
-        that the host's files describe each time, since those may be long."""
-        if domain.uuid in self._prepared and not domain.settings.grants:
+        that the host's files describe, or a root to be mounted before it can be looked at, each time: both may last."""
+        if domain.uuid in self._prepared and not domain.settings.grants and not _is_mounted(domain):
             return self._specify(domain, record)
         spec = await in_own_thread(partial(self._specify, domain, record))
         self._prepared.add(domain.uuid)
@@ -102,3 +103,8 @@ class RunStorage:
             await in_own_thread(partial(self._preparation.release, uuid))
         except (OSError, InsulaError) as error:
             LOGGER.error("the ids of domain %s are not given back: %s", uuid, error)
+
+
+def _is_mounted(domain: DomainDefinition) -> bool:
+    """Whether a start mounts what its root is, with all that its journal has to say."""
+    return domain.root is not None and domain.root.type in (FilesystemType.FILE, FilesystemType.BLOCK)

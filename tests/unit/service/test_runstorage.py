@@ -1,6 +1,7 @@
 """What a run has of storage and ids is made at its start, and what cannot be removed stops nobody."""
 
 import logging
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,23 @@ async def test_only_the_first_start_of_a_domain_makes_its_files_in_a_thread(
     await storage.specified(domain, record())
     assert threads == [True, False, True]
     assert storage.is_owned(WEB)
+
+
+async def test_a_root_that_is_to_be_mounted_is_looked_at_in_a_thread_each_time(
+    storage: RunStorage, preparation: FakePreparation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = "<filesystem type='file'><source file='/i.img'/><target dir='/'/></filesystem>"
+    text = re.sub("<filesystem.*?</filesystem>", image, domain_xml(), flags=re.DOTALL)
+    domain, threads, specify = DomainDefinition.load(text), list[threading.Thread](), preparation.specify
+
+    def watched(*arguments: Any) -> Any:
+        threads.append(threading.current_thread())
+        return specify(*arguments)
+
+    monkeypatch.setattr(preparation, "specify", watched)
+    for _ in range(2):
+        await storage.specified(domain, record())
+    assert len(threads) == 2 and threading.main_thread() not in threads
 
 
 async def test_what_a_transient_run_makes_is_marked_before_it_is_made(
