@@ -396,6 +396,7 @@ PROBES: Mapping[str, Probe] = {
     "ia32": calls32.unsupported,
     "timens": lambda: "" if Path("/proc/self/ns/time").exists() else "no time namespaces",
     "memfd-noexec": lambda: "" if Path("/proc/sys/vm/memfd_noexec").exists() else "no vm.memfd_noexec",
+    "numa": lambda: "" if Path("/proc/self/numa_maps").exists() else "the kernel has no NUMA policies",
     "cgroup2": _has_cgroup2,
     "cgroup.hybrid": _cgroup_versions(1, 2),
     "cgroup.unified": _cgroup_versions(2),

@@ -10,7 +10,7 @@ import pytest
 from insula.errors import InvalidArgumentError, OperationInvalidError
 from insula.model.numbers import Affect
 from insula.sdk.connecting import connect, connect_async
-from tests.e2e.guests import domain_xml, insula
+from tests.e2e.guests import domain_xml, inside, insula
 from tests.insulad import Insulad
 
 pytestmark = [pytest.mark.requires("virsh", "overlay.idmapped"), pytest.mark.machine("cgroups")]
@@ -120,3 +120,22 @@ def _control_file_by_both_faces(insulad: Insulad, guest: str, key: str, first: s
 
     asyncio.run(other_face())
     assert "insula:cgroup" not in insulad.virsh("dumpxml", "--inactive", guest).stdout
+
+
+@pytest.mark.requires("numa")
+def test_numa_nodes_are_pinned_by_virsh_and_preferred_ones_are_a_policy_of_all_that_runs_inside(
+    insulad: Insulad, guest: str
+) -> None:
+    insulad.virsh("numatune", guest, "--nodeset", "0", "--mode", "0", "--live", "--config")
+    assert "numa_nodeset   : 0" in insulad.virsh("numatune", guest).stdout
+    refused = insulad.virsh("numatune", guest, "--mode", "2", "--live", check=False)
+    assert refused.returncode != 0 and "next start on" in refused.stderr
+    missing = insulad.virsh("numatune", guest, "--nodeset", "1000", "--live", check=False)
+    assert missing.returncode != 0 and "memory node list" in missing.stderr
+    insula(insulad, "set", guest, "numa_mode=interleave", "--config")
+    insulad.virsh("destroy", guest)
+    insulad.virsh("start", guest)
+    for program in ("/proc/1/numa_maps", "/proc/self/numa_maps"):
+        assert "interleave:0" in inside(insulad, guest, "head", "-1", program)
+    insula(insulad, "set", guest, "numa_mode=strict", "numa_nodeset=none", "--config")
+    assert "numatune" not in insulad.virsh("dumpxml", "--inactive", guest).stdout

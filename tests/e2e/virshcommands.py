@@ -166,7 +166,8 @@ update-memory-device {d} --requested-size 1 => no memory device found
 memtune {d}
 blkiotune {d}
 schedinfo {d}
-numatune {d} => virDomainGetNumaParameters
+numatune {d}
+numatune {d} --nodeset 0 --live
 perf {d} => virDomainGetPerfEvents
 setmem {d} 120M --live
 setvcpus {d} 1 --live

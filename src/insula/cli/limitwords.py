@@ -50,6 +50,18 @@ def _blocks(found: Domain, values: Any, affect: Affect) -> None:
     found.set_block_tuning(values, affect)
 
 
+def _numa(found: Domain, values: Any, affect: Affect) -> None:
+    found.set_numa_tuning(values, affect)
+
+
+def _mode(text: str) -> int:
+    """Source: virDomainNumatuneMemMode in libvirt's public domain header."""
+    modes = ("strict", "preferred", "interleave", "restrictive")
+    if text.lower() not in modes:
+        raise InvalidArgumentError(f"'{text}' is no NUMA mode; there are {', '.join(modes)}")
+    return modes.index(text.lower())
+
+
 def _own(found: Domain, values: Any, affect: Affect) -> None:
     found.set_limits(values, affect)
 
@@ -62,6 +74,8 @@ LIMIT_WORDS: Mapping[str, tuple[Call, Reader]] = {
     "cpu_shares": (_scheduling, _count(1024)),
     "vcpu_period": (_scheduling, _count(100_000)),
     "vcpu_quota": (_scheduling, _count(-1)),
+    "numa_mode": (_numa, _mode),
+    "numa_nodeset": (_numa, lambda text: "" if text.lower() == NO_LIMIT else text),
     "weight": (_blocks, _count(0)),
     "device_weight": (_blocks, str),
     "device_read_bytes_sec": (_blocks, str),

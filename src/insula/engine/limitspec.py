@@ -50,3 +50,11 @@ class ResourceLimit:
     name: str
     soft: int | None
     hard: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemoryPolicy:
+    """NUMA nodes that memory comes from while they have some: one after the other if interleaved, else the nearest."""
+
+    nodes: tuple[int, ...]
+    interleaved: bool = False

@@ -11,6 +11,7 @@ from enum import Enum, IntEnum
 from insula.engine.interfacespec import Interface, NetworkKind, NetworkShare
 from insula.engine.limitspec import Bytes as Bytes
 from insula.engine.limitspec import Limits as Limits
+from insula.engine.limitspec import MemoryPolicy as MemoryPolicy
 from insula.engine.limitspec import Microseconds as Microseconds
 from insula.engine.limitspec import ResourceLimit as ResourceLimit
 from insula.errors import InvalidArgumentError
@@ -350,6 +351,7 @@ class ContainerSpec:
     limits: Limits = field(default_factory=Limits)
     seated: bool = False
     resource_limits: tuple[ResourceLimit, ...] = ()
+    memory_policy: MemoryPolicy | None = None
     cgroup: CgroupPlacement = field(default_factory=CgroupPlacement)
     capabilities: frozenset[str] | None = None
     seccomp: Seccomp = field(default_factory=Seccomp)

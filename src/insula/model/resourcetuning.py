@@ -136,6 +136,11 @@ class NumaMemory(Mapped):
     nodes: Annotated[CpuSet | None, Attribute("nodeset")] = None
     placement: Annotated[PlacementMode | None, Attribute("placement")] = None
 
+    @property
+    def pins(self) -> bool:
+        """Whether memory comes from these nodes alone; else they are a policy, which programs inherit."""
+        return self.mode in (NumaMode.STRICT, NumaMode.RESTRICTIVE)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NumaTune(Mapped):

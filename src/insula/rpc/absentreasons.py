@@ -21,7 +21,6 @@ _NO_POWER: Final = "a container has no power management; `virsh suspend` and `re
 _NO_FIRMWARE: Final = "the host can read a container's memory: there is nothing to attest, or to launch with a secret"
 _NO_DIRTY: Final = "the kernel counts no pages that a container writes; `virsh domstats --balloon` tells what it has"
 _BLKIO: Final = "a container's disks are limited by device of the host, all together: `virsh blkiotune`"
-_NUMA: Final = "a container's memory is taken near the processors that it runs on; `virsh vcpupin` chooses those"
 _PERF: Final = "the host's perf counts for a container by its control group: `perf stat --cgroup`"
 
 ABSENT_REASONS: Final[Mapping[str, str]] = {
@@ -50,7 +49,6 @@ ABSENT_REASONS: Final[Mapping[str, str]] = {
     "virDomainGetBlockJobInfo": _NO_BLOCK_JOB,
     "virDomainGetIOThreadInfo": _NO_IOTHREADS,
     "virDomainGetLaunchSecurityInfo": _NO_FIRMWARE,
-    "virDomainGetNumaParameters": _NUMA,
     "virDomainGetPerfEvents": _PERF,
     "virDomainGraphicsReload": _NO_SCREEN,
     "virDomainInjectNMI": "a container has no kernel of its own; `virsh send-process-signal` signals its processes",
@@ -110,7 +108,6 @@ ABSENT_REASONS: Final[Mapping[str, str]] = {
     "virDomainSetBlockThreshold": _NO_BLOCK_JOB,
     "virDomainSetIOThreadParams": _NO_IOTHREADS,
     "virDomainSetLaunchSecurityState": _NO_FIRMWARE,
-    "virDomainSetNumaParameters": _NUMA,
     "virDomainSetPerfEvents": _PERF,
     "virDomainSetThrottleGroup": _BLKIO,
     "virDomainSnapshotCreateXML": _NO_SNAPSHOT,

@@ -188,6 +188,7 @@ class AsyncDomain:
     set_scheduling = async_thing_verb(limitverbs.set_scheduling)
     set_block_tuning = async_thing_verb(limitverbs.set_block_tuning)
     set_memory_tuning = async_thing_verb(limitverbs.set_memory_tuning)
+    set_numa_tuning = async_thing_verb(limitverbs.set_numa_tuning)
     set_limits = async_thing_verb(limitverbs.set_limits)
     limits = async_thing_verb(limitverbs.limits)
     control_file = async_thing_verb(limitverbs.control_file)

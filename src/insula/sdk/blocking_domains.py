@@ -185,6 +185,7 @@ class Domain:
     set_scheduling = thing_verb(limitverbs.set_scheduling)
     set_block_tuning = thing_verb(limitverbs.set_block_tuning)
     set_memory_tuning = thing_verb(limitverbs.set_memory_tuning)
+    set_numa_tuning = thing_verb(limitverbs.set_numa_tuning)
     set_limits = thing_verb(limitverbs.set_limits)
     limits = thing_verb(limitverbs.limits)
     control_file = thing_verb(limitverbs.control_file)

@@ -22,6 +22,7 @@ _KINDS = {
     "soft_limit": ParameterType.ULLONG,
     "swap_hard_limit": ParameterType.ULLONG,
     "min_guarantee": ParameterType.ULLONG,
+    "numa_mode": ParameterType.INT,
     "pids": ParameterType.UINT,
     "cpu_burst": ParameterType.ULLONG,
     "cpu_idle": ParameterType.BOOLEAN,
@@ -78,6 +79,15 @@ def set_memory_tuning(domain: DomainRef, values: Mapping[str, int], flags: Affec
     What libvirt says for none, `model.sizes.UNLIMITED_KIB`, takes one away, and 0 the guarantee.
     """
     yield from ask(Remote.DOMAIN_SET_MEMORY_PARAMETERS, domain, _typed(values), flags)
+
+
+def set_numa_tuning(domain: DomainRef, values: Mapping[str, int | str], flags: Affect | int = 0) -> Conversation[None]:
+    """Change where its memory comes from: libvirt's `numa_mode` and `numa_nodeset`.
+
+    numa_mode: 0 (strict), 1 (preferred), 2 (interleave) or 3 (restrictive); of a guest that runs only nodes that are
+    strict or restrictive change. numa_nodeset: a list such as `0-1`, "" for all.
+    """
+    yield from ask(Remote.DOMAIN_SET_NUMA_PARAMETERS, domain, _typed(values), flags)
 
 
 def set_limits(domain: DomainRef, values: Mapping[str, int | str], flags: Affect | int = 0) -> Conversation[None]:

@@ -4,13 +4,13 @@ import os
 import stat
 from dataclasses import replace
 
-from insula.engine.spec import Bytes, Limits, Microseconds
+from insula.engine.spec import Bytes, Limits, MemoryPolicy, Microseconds
 from insula.errors import InvalidArgumentError
 from insula.kernel.cgroups import BlockLimit, GroupKey, HugePageLimit, MiscLimit
 from insula.model.domain import DomainDefinition
 from insula.model.extensions import InsulaSettings
 from insula.model.guestlimits import CompressedSwap, CpuClass
-from insula.model.resourcetuning import BlkioDevice, BlkioTune, CpuTune, MemoryTune
+from insula.model.resourcetuning import BlkioDevice, BlkioTune, CpuTune, MemoryTune, NumaMode
 from insula.model.scalars import YesNo
 from insula.model.sizes import KiB, format_cpuset
 
@@ -23,7 +23,8 @@ def limits_of(domain: DomainDefinition) -> Limits:
     memory, cpu = domain.memory_tune or MemoryTune(), domain.cpu_tune or CpuTune()
     quota = cpu.quota if cpu.quota is not None else cpu.global_quota
     period = cpu.period if cpu.period is not None else cpu.global_period
-    nodes = domain.numa_tune.memory.nodes if domain.numa_tune and domain.numa_tune.memory else None
+    numa = domain.numa_tune.memory if domain.numa_tune is not None else None
+    nodes = numa.nodes if numa is not None and numa.pins else None
     settings = domain.settings
     processors, zswap = settings.cpu or CpuClass(), settings.zswap or CompressedSwap()
     return Limits(
@@ -46,6 +47,14 @@ def limits_of(domain: DomainDefinition) -> Limits:
         misc=tuple(MiscLimit(name=each.resource, limit=each.limit) for each in settings.misc),
         keys=tuple(GroupKey(key=each.key, value=each.value) for each in settings.control_files),
     )
+
+
+def memory_policy_of(domain: DomainDefinition) -> MemoryPolicy | None:
+    """Return from which NUMA nodes domain's programs would rather have their memory, None for any."""
+    numa = domain.numa_tune.memory if domain.numa_tune is not None else None
+    if numa is None or numa.pins or numa.nodes is None:
+        return None
+    return MemoryPolicy(nodes=tuple(sorted(numa.nodes)), interleaved=numa.mode is NumaMode.INTERLEAVE)
 
 
 def _block_devices(tune: BlkioTune | None, settings: InsulaSettings) -> tuple[BlockLimit, ...]:

@@ -36,6 +36,7 @@ from insula.model.scalars import UNLIMITED, DomainName, OnOff, YesNo
 from insula.model.security import LabelType
 from insula.model.validate import validate
 from insula.network.guestnetwork import GuestNetwork
+from insula.service.domainlimits import memory_policy_of
 
 DEFAULT_PARTITION = "/machine"
 """Where libvirt puts its domains' control groups."""
@@ -117,6 +118,7 @@ def specification(domain: DomainDefinition, fragments: Fragments, pid_of: PidOf)
         capabilities=_capabilities(domain, privileged=fragments.idmap is None),
         seccomp=_seccomp(domain),
         resource_limits=_resource_limits(domain),
+        memory_policy=memory_policy_of(domain),
         notifies=domain.settings.readiness is not None and domain.settings.readiness.notifies,
         sysctls=tuple((each.name, each.value) for each in domain.settings.kernel_settings),
     )

@@ -9,6 +9,7 @@ from insula.rpc.procedures import Insula, Remote
 from insula.service.blocktuning import BLKIO
 from insula.service.cputuning import CPU
 from insula.service.memorytuning import MEMORY
+from insula.service.numatuning import NUMA
 from insula.service.owntuning import OWN
 from tests.unit.cli.fake_client import WEB, FakeClient
 
@@ -28,7 +29,7 @@ def made(*settings: str) -> FakeClient:
 
 
 def test_there_is_a_word_for_each_parameter_of_each_family() -> None:
-    parameters = {name for family in (CPU, MEMORY, BLKIO, OWN) for name in family.table}
+    parameters = {name for family in (CPU, MEMORY, NUMA, BLKIO, OWN) for name in family.table}
     assert set(LIMIT_WORDS) == parameters - {"cgroup"}
 
 

@@ -18,6 +18,7 @@ from insula.service.cputuning import CPU, SCHEDULER
 from insula.service.limitoverview import limit_rows
 from insula.service.managed import ManagedDomain
 from insula.service.memorytuning import MEMORY
+from insula.service.numatuning import NUMA
 from insula.service.owntuning import OWN
 from insula.service.tuning import Family, cgroup_errors
 
@@ -133,6 +134,8 @@ HANDLERS: dict[Procedure, Handler] = {
     Remote.DOMAIN_SET_MEMORY_PARAMETERS: _setter(MEMORY),
     Remote.DOMAIN_GET_BLKIO_PARAMETERS: _getter(BLKIO),
     Remote.DOMAIN_SET_BLKIO_PARAMETERS: _setter(BLKIO),
+    Remote.DOMAIN_GET_NUMA_PARAMETERS: _getter(NUMA),
+    Remote.DOMAIN_SET_NUMA_PARAMETERS: _setter(NUMA),
     Remote.DOMAIN_GET_INTERFACE_PARAMETERS: _interface_parameters,
     Remote.DOMAIN_SET_INTERFACE_PARAMETERS: _set_interface_parameters,
     Insula.DOMAIN_LIMITS: _limits,

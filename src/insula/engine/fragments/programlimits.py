@@ -6,6 +6,7 @@ from insula.engine.policy.resourcelimits import is_raised
 from insula.engine.spec import ContainerSpec, ResourceLimit
 from insula.engine.steps.guest.confinement import LimitResource, RaiseLimit
 from insula.engine.steps.guest.gueststep import GuestStep
+from insula.engine.steps.guest.memorypolicy import ChooseMemory
 
 _OF_DESCRIPTORS = "NOFILE"
 
@@ -13,6 +14,8 @@ _OF_DESCRIPTORS = "NOFILE"
 def limits_before_capabilities_go(spec: ContainerSpec, why: str) -> list[GuestStep]:
     """Return the steps that set limits which hinder nobody here, or may take the host's powers to be set."""
     steps: list[GuestStep] = []
+    if spec.memory_policy is not None:
+        steps.append(ChooseMemory(why=why, policy=spec.memory_policy))
     for each in spec.resource_limits:
         if each.name != _OF_DESCRIPTORS:
             steps.append(LimitResource(why=why, name=each.name, soft=each.soft, hard=each.hard))

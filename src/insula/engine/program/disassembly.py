@@ -64,6 +64,7 @@ _ARGUMENTS = {
     "rt_sigaction": "....",
     "rt_sigprocmask": "....",
     "sendmsg": "...",
+    "set_mempolicy": "...",
     "setgroups": "..",
     "sethostname": "t.",
     "setns": "..",
