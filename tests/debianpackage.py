@@ -82,6 +82,27 @@ def debian(root: Path, shared: Sequence[tuple[Path, str]]) -> Iterator[Debian]:
         session.stdin.close()
 
 
+VERSIONS = ("+1", "+2")
+"""What the versions of two packages end with, the older one first, of which one is an upgrade of the other."""
+
+
+def versions(release: str, outside: roots.Command = lambda *command: command) -> list[Path]:
+    """Return the packages of `VERSIONS`: those that this host was given, else as `built` makes them."""
+    brought = roots.brought(_brought_as(release))
+    if brought.exists():
+        return [next(brought.glob(f"*{revision}_all.deb")) for revision in VERSIONS]
+    return [built(release, revision, outside) for revision in VERSIONS]
+
+
+def versions_are_there(release: str) -> bool:
+    """Return whether versions(release) would not have to make what they are built with."""
+    return roots.brought(_brought_as(release)).exists() or roots.packaging_is_there(release)
+
+
+def _brought_as(release: str) -> str:
+    return f"packages-{release}"
+
+
 def built(release: str, revision: str = "", outside: roots.Command = lambda *command: command) -> Path:
     """Return the package as a release of Debian builds it, from the cache if nothing has changed since.
 

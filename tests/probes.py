@@ -18,7 +18,7 @@ from pathlib import Path
 
 from insula.cli.webconsole import ASSETS
 from insula.kernel.audit import KernelAudit
-from tests import calls32, cgrouptree, libvirt_python, roots, sideload, spawnerbuild
+from tests import calls32, cgrouptree, debianpackage, libvirt_python, roots, sideload, spawnerbuild
 from tests.enclosure import Reach, reach
 from tests.golibvirt import GOPATH
 from tests.idmapped import overlay_on_idmapped_layers
@@ -345,6 +345,10 @@ def _packaging(release: str) -> Probe:
     return lambda: "" if roots.packaging_is_there(release) else missing("mmdebstrap")
 
 
+def _packages(release: str) -> Probe:
+    return lambda: "" if debianpackage.versions_are_there(release) else missing("mmdebstrap")
+
+
 def _host(release: str) -> Probe:
     return lambda: "" if roots.host_is_there(release) else missing("mmdebstrap")
 
@@ -429,6 +433,7 @@ PROBES: Mapping[str, Probe] = {
     "host-13": _host("13"),
     "packaging-12": _packaging("12"),
     "packaging-13": _packaging("13"),
+    "packages-13": _packages("13"),
     "libvirt-python": _libvirt_python,
     "libvirt-schemas": _libvirt_schemas,
     "go-libvirt": _go_libvirt,

@@ -11,7 +11,7 @@ from tests import cache
 from tests.debian_mirror import host_mirror, network_settings
 
 ROOTS_VARIABLE = "INSULA_TEST_ROOTS"
-"""A directory with roots that are brought along (`debian-12`, ...), as the emulated machine gets them."""
+"""A directory with what is brought along (`debian-12`, `host-13`, ...), as the emulated machine gets it."""
 
 CODENAMES: Mapping[str, str] = {"12": "bookworm", "13": "trixie"}
 
@@ -128,7 +128,7 @@ def _build_busybox(work: Path, _final: Path) -> None:
 
 def debian_is_there(release: str) -> bool:
     """Return whether debian(release) would not have to build."""
-    return _brought(release).exists() or cache.place(f"debian-{release}", _debian_recipe(release)).exists()
+    return brought(f"debian-{release}").exists() or cache.place(f"debian-{release}", _debian_recipe(release)).exists()
 
 
 def debian(release: str, outside: Command = lambda *command: command) -> Path:
@@ -136,9 +136,8 @@ def debian(release: str, outside: Command = lambda *command: command) -> Path:
 
     outside: makes a command run where the package mirror can be reached (Enclosure.outside).
     """
-    brought = _brought(release)
-    if brought.exists():
-        return brought
+    if (there := brought(f"debian-{release}")).exists():
+        return there
 
     def build(work: Path, _final: Path) -> None:
         _build_debian(release, work / "root", outside)
@@ -146,8 +145,9 @@ def debian(release: str, outside: Command = lambda *command: command) -> Path:
     return cache.built(f"debian-{release}", _debian_recipe(release), build) / "root"
 
 
-def _brought(release: str) -> Path:
-    return Path(os.environ.get(ROOTS_VARIABLE) or "/nonexistent") / f"debian-{release}"
+def brought(name: str) -> Path:
+    """Return where a root is, or anything else of that name, if this host was given it."""
+    return Path(os.environ.get(ROOTS_VARIABLE) or "/nonexistent") / name
 
 
 def _debian_recipe(release: str) -> str:
@@ -182,7 +182,7 @@ def packaging(release: str, outside: Command = lambda *command: command) -> Path
 
 def host_is_there(release: str) -> bool:
     """Return whether host(release) would not have to build."""
-    return _shared_place("host", release, HOST_PACKAGES).exists()
+    return brought(f"host-{release}").exists() or _shared_place("host", release, HOST_PACKAGES).exists()
 
 
 def host(release: str, outside: Command = lambda *command: command) -> Path:
@@ -190,7 +190,8 @@ def host(release: str, outside: Command = lambda *command: command) -> Path:
 
     outside: as for `debian`.
     """
-    return _shared("host", release, HOST_PACKAGES, outside)
+    there = brought(f"host-{release}")
+    return there if there.exists() else _shared("host", release, HOST_PACKAGES, outside)
 
 
 def _shared(kind: str, release: str, packages: Sequence[str], outside: Command) -> Path:

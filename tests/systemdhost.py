@@ -29,13 +29,27 @@ ENVIRONMENT = {
 }
 """What an administrator's shell has, and nothing of the tests' own."""
 
+_APART = (
+    "unshare",
+    "--mount",
+    "--propagation",
+    "private",
+    "--net",
+    "--uts",
+    "--ipc",
+    "--pid",
+    "--fork",
+    "--kill-child",
+)
+
 _ENTER = """
 set -e
-for each in $2; do echo $$ > "$each/cgroup.procs"; done
-exec unshare --mount --propagation private --net --uts --ipc --cgroup --pid --fork --kill-child \\
-  /bin/sh -c "$0" boot "$@"
+for each in $2; do echo 0 > "$each/cgroup.procs"; done
+exec unshare --cgroup /bin/sh -c "$0" boot "$@"
 """
-"""Arguments: the script that follows as $0, then as it has them."""
+"""Its first process alone enters the groups: with another one in its root, a v2 hierarchy gives no controller to any
+child. Arguments: the script that follows as $0, then as it has them.
+"""
 
 _BOOT = """
 set -e
@@ -146,7 +160,7 @@ def systemd_host(root: Path, shown: Mapping[str, Path]) -> Iterator[SystemdHost]
     ]
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "/bin/sh", "-c", _ENTER, _BOOT, *words],
+            ["setpriv", "--pdeathsig", "KILL", *_APART, "/bin/sh", "-c", _ENTER, _BOOT, *words],
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import roots
-from tests.debianpackage import built
+from tests import hosts, roots
+from tests.debianpackage import versions
 from tests.e2e.guests import Terminal
 from tests.enclosure import Enclosure
 from tests.systemdhost import SystemdHost, systemd_host
@@ -22,7 +22,8 @@ from tests.waiting import scaled, until
 
 pytestmark = [
     pytest.mark.timeout(900),
-    pytest.mark.requires("packaging-13", "host-13", "debian-13-image", "busybox", "overlay.idmapped", "userns"),
+    *([pytest.mark.machine("cgroups", "systemd")] if hosts.full() else []),  # a quarter of an hour there
+    pytest.mark.requires("packages-13", "host-13", "debian-13-image", "busybox", "overlay.idmapped", "userns"),
 ]
 
 UNITS = ("insulad.service", "virtlxcd.socket", "virtlxcd-ro.socket", "insula-guests.service")
@@ -168,7 +169,7 @@ def tell(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> 
 
 @pytest.fixture(scope="module")
 def admin(world: Enclosure) -> Iterator[Administrator]:
-    packages = [built("13", revision, outside=world.outside) for revision in ("+1", "+2")]
+    packages = versions("13", world.outside)
     names = ("/srv/older", "/srv/newer")
     guests = world.base / "guests"
     guests.mkdir(mode=0o755)

@@ -15,7 +15,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("build", help="build the machine's image, if it is not there yet, and say where it is")
     run = verbs.add_parser("run", help="boot, run a command in the checkout, and end with its exit status")
     run.add_argument("--boot", type=Boot, choices=list(Boot), default=Boot.MINIMAL, help="with which first process")
-    run.add_argument("--root", action="append", default=[], metavar="NAME", help="bring debian-12 or debian-13 along")
+    run.add_argument("--root", action="append", default=[], metavar="NAME", help="bring debian-13, host-13, ... along")
     run.add_argument(
         "--artifacts", type=Path, metavar="DIR", help="put what the command left in $INSULA_TEST_ARTIFACTS"
     )

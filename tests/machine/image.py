@@ -15,7 +15,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import cache, roots, sideload
+from tests import cache, debianpackage, roots, sideload
 from tests.debian_mirror import host_mirror
 
 SUITE = "trixie"
@@ -25,6 +25,7 @@ GUEST = Path(__file__).with_name("guest")
 CHECKOUT = Path(__file__).parents[2]
 DISK_SIZE = 4 << 30
 ROOT_DISK_SIZE = 1 << 30
+PACKAGES_DISK_SIZE = 64 << 20
 
 PACKAGES = (
     "systemd-sysv",  # a whole init system for the systemd boot
@@ -83,13 +84,31 @@ def image_is_there() -> bool:
 
 
 def root_disk(name: str) -> Path:
-    """Return a guest root (`debian-12`, ...) as the image of an ext4 file system."""
-    root = roots.debian(name.removeprefix("debian-"))
+    """Return what the machine is given as the image of an ext4 file system.
+
+    name: a guest's root (`debian-12`), a host's (`host-13`), or two versions of our package (`packages-13`).
+    """
+    kind, _, release = name.partition("-")
+    if kind == "packages":
+        return _packages_disk(release)
+    root = {"debian": roots.debian, "host": roots.host}[kind](release)
 
     def build(work: Path, _final: Path) -> None:
         _make_file_system(root, work / "disk", ROOT_DISK_SIZE)
 
     return cache.built(f"disk-{name}", str(root), build) / "disk"
+
+
+def _packages_disk(release: str) -> Path:
+    packages = debianpackage.versions(release)
+
+    def build(work: Path, _final: Path) -> None:
+        (work / "tree").mkdir()
+        for each in packages:
+            shutil.copy(each, work / "tree")
+        _make_file_system(work / "tree", work / "disk", PACKAGES_DISK_SIZE)
+
+    return cache.built(f"disk-packages-{release}", " ".join(map(str, packages)), build) / "disk"
 
 
 def python_requirements() -> list[str]:
