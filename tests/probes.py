@@ -21,6 +21,7 @@ from insula.kernel.audit import KernelAudit
 from tests import calls32, cgrouptree, debianpackage, libvirt_python, roots, sideload, spawnerbuild
 from tests.enclosure import Reach, reach
 from tests.golibvirt import GOPATH
+from tests.hosts import MACHINES, profile
 from tests.idmapped import overlay_on_idmapped_layers
 from tests.machine import image
 from tests.waiting import patience
@@ -267,6 +268,10 @@ def _machined() -> str:
 _MACHINED_PING = ("/org/freedesktop/machine1", "org.freedesktop.DBus.Peer", "Ping")
 
 
+def _own_kernel() -> str:
+    return "" if profile() in MACHINES else "settings of the whole kernel are changed in the emulated machine alone"
+
+
 def _own_cgroup_root() -> str:
     return "" if reach() is Reach.EVERYTHING else "the tests share the cgroup root with the host"
 
@@ -413,6 +418,7 @@ PROBES: Mapping[str, Probe] = {
     "loop": _loop,
     "apparmor": _apparmor,
     "own-cgroup-root": _own_cgroup_root,
+    "own-kernel": _own_kernel,
     "systemd-host": _systemd_host,
     "machined": _machined,
     "virsh": _command("virsh"),

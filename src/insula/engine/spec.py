@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
+from insula.engine.coreplace import CorePlace
 from insula.engine.interfacespec import Interface, NetworkKind, NetworkShare
 from insula.engine.limitspec import Bytes as Bytes
 from insula.engine.limitspec import Limits as Limits
@@ -321,7 +322,8 @@ class ContainerSpec:
     init gets, from 3 on (systemd's LISTEN_FDS convention); notifies: init can say that it is ready, through a socket
     (`engine.notices`); seated: which of the host's processors it has is chosen for each launch; consoles: how many; the
     first is /dev/console, every one has a tty node; channels: names of lines without a terminal's manners, below
-    /dev/virtio-ports; machine_view: it reads of a machine of its own (`engine.machineviews`), where the host has FUSE.
+    /dev/virtio-ports; machine_view: it reads of a machine of its own (`engine.machineviews`), where the host has FUSE;
+    core_dumps: None: what its programs had in memory when they crash is dropped.
     """
 
     name: str
@@ -360,4 +362,5 @@ class ContainerSpec:
     skipped_units: tuple[str, ...] = ()
     machine_id: str | None = None
     inherited_fds: int = 0
+    core_dumps: CorePlace | None = None
     notifies: bool = False

@@ -21,8 +21,10 @@ from insula.model.guestlimits import (
 from insula.model.healthchecks import DefinedHealthCheck
 from insula.model.probes import DefinedReadiness
 from insula.model.scalars import UNLIMITED, Bound, IpAddress, IpAddresses, PortRanges, YesNo
+from insula.model.sizes import KiB
 from insula.model.xmlmap import Attribute, Element, Mapped
 
+CORE_USUAL = KiB(512 * 1024)
 SECONDS = (-(2**31), 2**31 - 1)
 
 PIDS_MAX = 2**22
@@ -120,6 +122,17 @@ class KernelSetting(Mapped):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DefinedCoreDumps(Mapped):
+    """`<insula:coredumps pattern='/var/crash/core.%e.%p'>`: where cores of the guest's programs are kept, inside.
+
+    limit: of one core, None for CORE_USUAL. It acts where the host's core_pattern names our program for it.
+    """
+
+    pattern: Annotated[str, Attribute("pattern")]
+    limit: Annotated[KiB | None, Element("insula:limit", unit="unit")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class KnownHost(Mapped):
     """`<insula:host address='192.0.2.1' names='db db.example'/>`: a line of the guest's /etc/hosts."""
 
@@ -150,10 +163,10 @@ class InsulaSettings(Mapped):
     usual; network_share: which part of the host's network it has instead of one of its own; pids_limit: processes and
     threads at most; cpu, zswap, latencies, huge_pages, misc, control_files: its other limits (`guestlimits`);
     nameservers: of the guest's resolver, in this order; search_domains: that it looks for names without a dot in;
-    hosts: lines of its /etc/hosts; allowed: what the guest's system call filter lets through besides; grants: devices
-    of the host by their classes; limits: of each of its processes, to begin with; start_place: where it stands among
-    those that start with the host; readiness: by what it is known to be ready, None for as it runs; health: how it is
-    looked after; depends_on: other domains that are to be up before it.
+    hosts: lines of its /etc/hosts; core_dumps: None: none are kept; allowed: what the guest's system call filter lets
+    through besides; grants: devices of the host by their classes; limits: of each of its processes, to begin with;
+    start_place: where it stands among those that start with the host; readiness: by what it is known to be ready, None
+    for as it runs; health: how it is looked after; depends_on: other domains that are to be up before it.
     """
 
     privileged: Annotated[bool, Element("insula:privileged")] = False
@@ -176,6 +189,7 @@ class InsulaSettings(Mapped):
     time_namespace: Annotated[TimeNamespace | None, Element("insula:timens")] = None
     limits: Annotated[tuple[DefinedLimit, ...], Element("insula:rlimit")] = ()
     kernel_settings: Annotated[tuple[KernelSetting, ...], Element("insula:sysctl")] = ()
+    core_dumps: Annotated[DefinedCoreDumps | None, Element("insula:coredumps")] = None
     allowed: Annotated[tuple[AllowedFeature, ...], Element("insula:allow")] = ()
     grants: Annotated[tuple[DeviceGrant, ...], Element("insula:device")] = ()
     start_place: Annotated[StartPlace | None, Element("insula:autostart")] = None

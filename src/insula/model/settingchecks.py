@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from insula.engine.coreplace import pattern_problem
 from insula.engine.fragments.speccheck import NAMESPACED_SETTINGS, namespace_of_setting, setting_path
 from insula.engine.policy.resourcelimits import ENOUGH
 from insula.engine.policy.socketpolicy import FAMILIES, NETLINK, TRANSPORTS
@@ -162,6 +163,16 @@ def check_allowances(domain: DomainDefinition) -> Iterator[str]:
         for attribute, word in given:
             if attribute in SOCKET_WORDS and word not in SOCKET_WORDS[attribute]:
                 yield f"there is no {attribute} '{word}' to allow; choose of {', '.join(SOCKET_WORDS[attribute])}"
+
+
+def check_core_dumps(domain: DomainDefinition) -> Iterator[str]:
+    wanted = domain.settings.core_dumps
+    if wanted is None:
+        return
+    if (problem := pattern_problem(wanted.pattern)) is not None:
+        yield f"the pattern '{wanted.pattern}' of core dumps {problem}"
+    if wanted.limit == 0:
+        yield "the limit of core dumps is 0; leave <insula:coredumps> out, and none is kept"
 
 
 def check_grants(domain: DomainDefinition) -> Iterator[str]:

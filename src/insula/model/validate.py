@@ -28,6 +28,7 @@ from insula.model.security import ID_MAX, DefinedIdRange, LabelType
 from insula.model.settingchecks import (
     check_allowances,
     check_clocks,
+    check_core_dumps,
     check_dependencies,
     check_further_limits,
     check_grants,
@@ -324,6 +325,7 @@ CHECKS: tuple[Check, ...] = (
     check_limits,
     check_further_limits,
     check_kernel_settings,
+    check_core_dumps,
     check_allowances,
     check_grants,
     check_dependencies,

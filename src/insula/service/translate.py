@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from insula.engine.coreplace import CorePlace
 from insula.engine.policy.capabilities import kept
 from insula.engine.policy.syscalls import KEYRING_CALLS
 from insula.engine.spec import (
@@ -30,7 +31,7 @@ from insula.kernel.cgroups import partition_path
 from insula.model.boot import Os
 from insula.model.devices import CharacterDeviceType
 from insula.model.domain import DomainDefinition
-from insula.model.extensions import ClockShift, DefinedShare, KernelFeature, ShareType
+from insula.model.extensions import CORE_USUAL, ClockShift, DefinedShare, KernelFeature, ShareType
 from insula.model.foreign import ForeignElement
 from insula.model.scalars import UNLIMITED, DomainName, OnOff, YesNo
 from insula.model.security import LabelType
@@ -120,6 +121,7 @@ def specification(domain: DomainDefinition, fragments: Fragments, pid_of: PidOf)
         resource_limits=_resource_limits(domain),
         memory_policy=memory_policy_of(domain),
         notifies=domain.settings.readiness is not None and domain.settings.readiness.notifies,
+        core_dumps=_core_place(domain),
         sysctls=tuple((each.name, each.value) for each in domain.settings.kernel_settings),
     )
 
@@ -190,6 +192,13 @@ def _seccomp(domain: DomainDefinition) -> Seccomp:
         packet_rings=KernelFeature.PACKET_RINGS in features,
         new_mounts=True if KernelFeature.MOUNTS in features else None,
     )
+
+
+def _core_place(domain: DomainDefinition) -> CorePlace | None:
+    wanted = domain.settings.core_dumps
+    if wanted is None:
+        return None
+    return CorePlace(pattern=wanted.pattern, most=(CORE_USUAL if wanted.limit is None else wanted.limit) * 1024)
 
 
 def _resource_limits(domain: DomainDefinition) -> tuple[ResourceLimit, ...]:

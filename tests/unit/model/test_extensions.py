@@ -3,6 +3,7 @@ import pytest
 from insula.errors import UnsupportedConfigError, XmlError
 from insula.model.extensions import (
     ClockShift,
+    DefinedCoreDumps,
     DefinedLimit,
     DefinedShare,
     InsulaSettings,
@@ -13,6 +14,7 @@ from insula.model.extensions import (
     TimeNamespace,
 )
 from insula.model.scalars import UNLIMITED
+from insula.model.sizes import KiB
 from insula.model.xmlreader import load
 from insula.model.xmlwriter import dump
 
@@ -67,6 +69,14 @@ def test_a_share_of_the_hosts_network_has_addresses_and_maybe_ports() -> None:
     for wrong in ("addresses='192.0.2'", "addresses='192.0.2.7' ports='-1'", "addresses='192.0.2.7' ports='http'"):
         with pytest.raises(XmlError, match="expected"):
             settings(f"<insula:share-network {wrong}/>")
+
+
+def test_core_dumps_have_a_place_and_a_limit() -> None:
+    read = settings("<insula:coredumps pattern='/c/%e'><insula:limit unit='MiB'>2</insula:limit></insula:coredumps>")
+    assert read.core_dumps == DefinedCoreDumps(pattern="/c/%e", limit=KiB(2048))
+    assert settings("<insula:coredumps pattern='/c/%e'/>").core_dumps == DefinedCoreDumps(pattern="/c/%e")
+    assert settings("").core_dumps is None
+    assert settings("<insula:coredumps/>").core_dumps is None, "an element that says nothing is none"
 
 
 def test_a_namespace_without_shifts_is_still_asked_for() -> None:

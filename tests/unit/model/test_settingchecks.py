@@ -97,3 +97,23 @@ def test_every_limit_of_the_kernels_can_be_set(name: str) -> None:
 )
 def test_settings_of_a_guests_own_can_be_made(name: str) -> None:
     assert problems(domain(settings(f"<insula:sysctl name='{name}' value='1 2\t3'/>"))) == ()
+
+
+@pytest.mark.parametrize(
+    ("dumps", "problem"),
+    [
+        ("pattern='core'", "the pattern 'core' of core dumps is no absolute path"),
+        ("pattern='|/bin/sh'", "the pattern '|/bin/sh' of core dumps is no absolute path"),
+        ("pattern='/c/%q'", "the pattern '/c/%q' of core dumps has %q"),
+        ("pattern='/c'><insula:limit>0</insula:limit></insula:coredumps", "the limit of core dumps is 0"),
+    ],
+)
+def test_where_no_cores_can_be_kept_is_a_problem(dumps: str, problem: str) -> None:
+    closing = ">" if "</" in dumps else "/>"
+    (found,) = problems(domain(settings(f"<insula:coredumps {dumps}{closing}")))
+    assert found.startswith(problem)
+
+
+def test_grants_are_judged_with_the_domain() -> None:
+    (found,) = problems(domain(settings("<insula:device class='gpu'/><insula:device class='gpu'/>")))
+    assert found == "the device class gpu is asked for twice"

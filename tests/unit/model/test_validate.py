@@ -212,7 +212,7 @@ def test_the_socket_of_a_run_is_no_part_of_a_definition() -> None:
 
 
 def test_every_check_is_in_the_list_once() -> None:
-    assert len(set(CHECKS)) == len(CHECKS) == 37
+    assert len(set(CHECKS)) == len(CHECKS) == 38
 
 
 def test_what_was_looked_through_is_not_looked_through_again_until_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:

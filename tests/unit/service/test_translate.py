@@ -208,3 +208,17 @@ def test_a_security_label_that_the_host_cannot_apply_is_refused(model: str) -> N
 @pytest.mark.parametrize("label", ["<seclabel type='none'/>", "<seclabel type='none' model='selinux'/>"])
 def test_wanting_no_security_label_is_fine(label: str) -> None:
     check(DomainDefinition.load(domain_xml().replace("</domain>", f"{label}</domain>")))
+
+
+def test_cores_are_kept_where_the_definition_says_in_bytes() -> None:
+    dumps = "<i:coredumps pattern='/c/%e'><i:limit unit='KiB'>4</i:limit></i:coredumps>"
+    place = translated(f"{SETTINGS}{dumps}</i:domain></metadata>").core_dumps
+    assert place is not None and (place.pattern, place.most) == ("/c/%e", 4096)
+    place = translated(f"{SETTINGS}<i:coredumps pattern='/c'/></i:domain></metadata>").core_dumps
+    assert place is not None and place.most == 512 << 20
+    assert translated().core_dumps is None
+
+
+def test_what_a_devices_vendor_wants_in_the_environment_is_below_what_the_definition_says() -> None:
+    fragments = replace(FRAGMENTS, environment=(("HOME", "/vendor"), ("VENDOR", "1")))
+    assert dict(translated(fragments=fragments).init.env) == {**dict(translated().init.env), "VENDOR": "1"}

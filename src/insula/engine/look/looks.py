@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from insula.engine.dump.corelook import take_core
 from insula.engine.dump.treelook import dump_tree
 from insula.engine.guestinit import InitProcess, PowerAction, Way, detect, request
 from insula.engine.look.accesslooks import read_keys, set_password, write_keys
@@ -78,6 +79,7 @@ LOOKS: Mapping[str, Look] = {
     "trace-calls": Look(function=trace_calls, capabilities=_READING, seconds=_ENDLESS),
     "read-file": Look(function=read_file, capabilities=ENTERING, seconds=_ENDLESS),
     "write-file": Look(function=write_file, capabilities=ENTERING, seconds=_ENDLESS),
+    "take-core": Look(function=take_core, capabilities=ENTERING, seconds=_ENDLESS),
     "set-password": Look(function=set_password, capabilities=VISITING),
     "read-keys": Look(function=read_keys, capabilities=VISITING),
     "write-keys": Look(function=write_keys, capabilities=VISITING),

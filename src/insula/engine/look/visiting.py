@@ -10,9 +10,15 @@ from insula.kernel.fds import Fd, close_all
 
 if TYPE_CHECKING:
     from insula.engine.launch.runningcontainer import Running
+    from insula.engine.spec import ContainerSpec
 
 _STAYED_OUT_OF = frozenset({Namespace.MOUNT, Namespace.TIME})
 """The first one on purpose (`visit`), the other as nothing depends on it."""
+
+
+def stayed_in(spec: "ContainerSpec") -> list[str]:
+    """Return the names, below /proc/PID/ns, of the namespaces that who visits a guest enters."""
+    return [each.value for each in namespaces_of(spec) if each not in _STAYED_OUT_OF]
 
 
 @contextmanager
@@ -24,7 +30,7 @@ def visiting(running: "Running", *, frozen: bool = False) -> Iterator[tuple[dict
     """
     if not frozen:
         running.refuse_unless_entered()
-    kinds = [each.value for each in namespaces_of(running.record.spec) if each not in _STAYED_OUT_OF]
+    kinds = stayed_in(running.record.spec)
     groups = {} if frozen else group_fds(running.group)
     try:
         yield {"pid": running.pid, "namespaces": kinds}, {"init": running.pidfd, **groups}

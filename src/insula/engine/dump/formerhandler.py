@@ -1,0 +1,93 @@
+"""What becomes of cores of the host's own programs: whatever the host had for them before, with the same content.
+
+The former pattern stands in a file of the administrator's; without one it is what systemd's package sets. Here it is
+expanded as the kernel would. Source: core(5).
+"""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from insula.engine.coreplace import expanded
+from insula.engine.dump.corelook import copied
+from insula.engine.dump.crash import Crash, pids_of
+from insula.errors import OperationFailedError
+
+_KEY = "kernel.core_pattern"
+_SIZE_MAX = 1 << 16
+_PATTERN_MAX = 1024
+_UNLIMITED = 1 << 62
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FormerHandler:
+    """own: the administrator's file, a pattern alone; packaged: files as sysctl.d(5) has them."""
+
+    own: Path
+    packaged: Sequence[Path]
+
+    def pattern(self) -> str | None:
+        """Return the host's pattern, None for one that has none."""
+        with suppress(OSError):
+            return _content(self.own).strip()[:_PATTERN_MAX] or None
+        for path in self.packaged:
+            with suppress(OSError):
+                for line in _content(path).splitlines():
+                    name, _, value = line.lstrip("-").partition("=")
+                    if name.strip().replace("/", ".") == _KEY and value.strip():
+                        return value.strip()[:_PATTERN_MAX]
+        return None
+
+    def take(self, crash: Crash, stream: int, pidfd: int) -> str:
+        """Have a core taken; return where it is. A program takes our place, and then this does not return.
+
+        Raises: OperationFailedError for a host that has nothing for it; OSError.
+        """
+        pattern = self.pattern()
+        if pattern is None:
+            raise OperationFailedError(f"no handler is known: write the former {_KEY} into {self.own}")
+        numbers = pids_of(crash.pid)
+        values = crash.values(uid=crash.uid, gid=crash.gid, pid=numbers[-1] if numbers else crash.pid)
+        values |= {"P": str(crash.pid), "I": str(crash.tid), "F": str(pidfd)}
+        if not pattern.startswith("|"):
+            return _kept(expanded(pattern, values), crash, stream)
+        words = [_argument(word, values) for word in pattern[1:].split()]
+        if not words or not words[0].startswith("/"):
+            raise OperationFailedError(f"'{pattern}' names no program by its absolute path: mend {self.own}")
+        os.dup2(stream, 0)
+        os.set_inheritable(pidfd, True)
+        return _become(words)
+
+
+def _become(words: list[str]) -> NoReturn:
+    os.execve(words[0], words, {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+
+
+def _argument(word: str, values: dict[str, str]) -> str:
+    """Return a word as the kernel gives it to a program: values are one argument, whatever is in them."""
+    return expanded(word, values, escape=lambda value: value.replace("\0", ""))
+
+
+def _kept(path: str, crash: Crash, stream: int) -> str:
+    """Make a new file of a core, as its process's user, or as root where that must not read it."""
+    if not path.startswith("/") or ".." in path.split("/"):
+        raise OperationFailedError(
+            f"'{path}' is no absolute path: a program's own directory is not written to from here"
+        )
+    making = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    file = os.open(path, making, 0o600)
+    try:
+        copied(stream, file, _UNLIMITED if crash.limit is None else crash.limit)
+        if not crash.private:
+            os.fchown(file, crash.uid, crash.gid)
+    finally:
+        os.close(file)
+    return path
+
+
+def _content(path: Path) -> str:
+    with open(path, errors="replace") as file:
+        return file.read(_SIZE_MAX)
