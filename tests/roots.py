@@ -13,7 +13,7 @@ from tests.debian_mirror import host_mirror, network_settings
 ROOTS_VARIABLE = "INSULA_TEST_ROOTS"
 """A directory with what is brought along (`debian-12`, `host-13`, ...), as the emulated machine gets it."""
 
-CODENAMES: Mapping[str, str] = {"12": "bookworm", "13": "trixie"}
+CODENAMES: Mapping[str, str] = {"11": "bullseye", "12": "bookworm", "13": "trixie"}
 
 DEBIAN_PACKAGES = ("systemd-sysv", "dbus", "iproute2", "login", "procps")
 """Beside the minbase variant: an init, its bus, and what shows addresses, a login prompt and processes."""
@@ -61,6 +61,12 @@ HOST_PACKAGES = (
     "libvirt-daemon-driver-qemu",
 )
 """What the Debian package depends on and is tried with on a host of its own (tests/systemdhost.py)."""
+
+SYSVINIT_PACKAGES = ("sysvinit-core", "sysv-rc", "initscripts", "login", "procps")
+"""System V's init with its own boot scripts."""
+
+INITS_PACKAGES = ("runit-init", "getty-run", "openrc", "s6", "login", "procps")
+"""Three inits that stand in one root side by side: each test starts the one that it is of."""
 
 BUSYBOX = Path("/bin/busybox")
 
@@ -192,6 +198,19 @@ def host(release: str, outside: Command = lambda *command: command) -> Path:
     """
     there = brought(f"host-{release}")
     return there if there.exists() else _shared("host", release, HOST_PACKAGES, outside)
+
+
+def sysvinit(release: str, outside: Command = lambda *command: command) -> Path:
+    """Return the root of a Debian whose init is System V's. Shared, never written to. outside: as for `debian`."""
+    return _shared("sysvinit", release, SYSVINIT_PACKAGES, outside)
+
+
+def inits(release: str, outside: Command = lambda *command: command) -> Path:
+    """Return the root of a Debian with runit, OpenRC's init and s6. It is shared, never written to.
+
+    outside: as for `debian`.
+    """
+    return _shared("inits", release, INITS_PACKAGES, outside)
 
 
 def _shared(kind: str, release: str, packages: Sequence[str], outside: Command) -> Path:

@@ -5,6 +5,8 @@
     sysvinit   runlevel 0      runlevel 0      runlevel 6      init(8), its initctl FIFO; signals: inittab(5)
     busybox    SIGUSR2         SIGUSR1         SIGTERM         busybox init
     openrc     SIGTERM         SIGTERM         SIGINT          openrc-init
+    runit      SIGCONT         SIGCONT         SIGCONT         runit(8), once its two files say which (`runitfiles`)
+    s6         SIGPWR/SIGTERM  SIGPWR/SIGTERM  SIGINT          s6-svscan: what it has scripts for, else SIGTERM
     plain      SIGTERM         SIGTERM         -               the convention for programs
 
 A program that is process 1 of a PID namespace never gets a signal it has no handler for, whoever sends it; so a plain
@@ -81,9 +83,18 @@ _SIGNALS: dict[InitKind, dict[PowerAction, int]] = {
         PowerAction.POWEROFF: signal.SIGTERM,
         PowerAction.REBOOT: signal.SIGINT,
     },
+    InitKind.RUNIT: dict.fromkeys(PowerAction, signal.SIGCONT),
+    InitKind.S6: {PowerAction.HALT: signal.SIGTERM, PowerAction.POWEROFF: signal.SIGTERM},
     InitKind.PLAIN: {PowerAction.HALT: signal.SIGTERM, PowerAction.POWEROFF: signal.SIGTERM},
 }
 
+_S6_SCRIPTS = {
+    PowerAction.HALT: signal.SIGPWR,
+    PowerAction.POWEROFF: signal.SIGPWR,
+    PowerAction.REBOOT: signal.SIGINT,
+}
+"""What s6-linux-init has scripts for. Without one of that name s6-svscan passes over SIGPWR, and ends at SIGINT as at
+SIGTERM."""
 _PREFER_FIFO = frozenset({InitKind.SYSVINIT})
 _FIFOS = ("/run/initctl", "/dev/initctl")
 _RUNLEVELS = {PowerAction.HALT: "0", PowerAction.POWEROFF: "0", PowerAction.REBOOT: "6"}
@@ -137,11 +148,28 @@ def ask(kind: InitKind, action: PowerAction, *, pid: int, pidfd: int, way: Way =
         if way is Way.FIFO:
             return InitAnswer.NO_WAY
     number = signal_for(kind, action)
+    if kind is InitKind.S6 and _has_script(pid, _S6_SCRIPTS[action]):
+        number = _S6_SCRIPTS[action]
     if number is None:
         return InitAnswer.NO_WAY
     heard = _hears(pid, number)
     signal.pidfd_send_signal(pidfd, number)
     return InitAnswer.ASKED if heard else InitAnswer.UNHEARD
+
+
+def _has_script(pid: int, number: signal.Signals) -> bool:
+    """Whether s6-svscan runs a script for a signal: it looks below the directory it is in. Source: its manual."""
+    try:
+        directory = os.open(f"/proc/{pid}/cwd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        os.close(open_beneath(directory, f".s6-svscan/{number.name}", os.O_PATH))
+    except OSError:
+        return False
+    finally:
+        os.close(directory)
+    return True
 
 
 def _write_fifo(pid: int, pidfd: int, request: bytes) -> bool:
@@ -247,8 +275,19 @@ _MARKS = (
     _Signature(kind=InitKind.SYSTEMD, text=b"libsystemd-core"),
     _Signature(kind=InitKind.OPENRC, text=b"OpenRC init version"),
     _Signature(kind=InitKind.SYSVINIT, text=b"/initctl"),
+    _Signature(kind=InitKind.RUNIT, text=b"/sbin/runit\0"),
+    # Scripts, which begin s6-svscan in the end.
+    _Signature(kind=InitKind.S6, text=b"s6-svscan"),
+    _Signature(kind=InitKind.S6, text=b"s6-linux-init"),
+    _Signature(kind=InitKind.S6, text=b"s6-overlay"),
 )
-_NAMES = {"systemd": InitKind.SYSTEMD, "openrc-init": InitKind.OPENRC}
+_NAMES = {
+    "systemd": InitKind.SYSTEMD,
+    "openrc-init": InitKind.OPENRC,
+    "runit": InitKind.RUNIT,
+    "runit-init": InitKind.RUNIT,
+    "s6-svscan": InitKind.S6,
+}
 _MULTI_CALL = "busybox"
 _INIT_APPLETS = frozenset({"init", "linuxrc"})
 _MOST_BYTES = 8 << 20

@@ -270,6 +270,8 @@ class InitKind(IntEnum):
     SYSVINIT = 2
     BUSYBOX = 3
     OPENRC = 4
+    RUNIT = 5
+    S6 = 6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,17 +24,20 @@ from insula.engine.guestinit import (
 )
 from insula.engine.spec import InitKind
 from insula.kernel.beneath import Resolve, open_beneath
-from tests.waiting import until
+from tests.waiting import patience, until
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[int]:
-    """A guest's root with a systemd, a busybox, a System V init, an OpenRC init and a plain program."""
+    """A guest's root with a systemd, a busybox, a System V init, those of OpenRC, runit and s6, and a plain program."""
     programs = {
         "usr/lib/systemd/systemd": b"\x7fELF libsystemd-core-252.so",
         "bin/busybox": b"\x7fELF BusyBox v1.35.0 multi-call",
         "lib/sysvinit/init": b"\x7fELF /run/initctl",
         "sbin/openrc-init": b"\x7fELF OpenRC init version %s starting",
+        "sbin/runit-init": b"\x7fELF /sbin/runit\0",
+        "bin/s6-svscan": b"\x7fELF s6-svscan",
+        "sbin/s6-boot": b"#!/bin/execlineb -S0\ns6-linux-init -c /etc/s6 -- $@\n",
         "bin/sleep": b"\x7fELF sleep",
     }
     for name, content in programs.items():
@@ -57,6 +60,8 @@ def init_is(tmp_path: Path, target: str) -> None:
         ("/bin/busybox", InitKind.BUSYBOX),
         ("/lib/sysvinit/init", InitKind.SYSVINIT),
         ("openrc-init", InitKind.OPENRC),
+        ("runit-init", InitKind.RUNIT),
+        ("s6-boot", InitKind.S6),
         ("/bin/sleep", InitKind.PLAIN),
         ("/nowhere", InitKind.PLAIN),
     ],
@@ -73,6 +78,8 @@ def test_the_usual_init_is_known_by_what_it_leads_to(root: int, tmp_path: Path, 
         (["/bin/busybox", "init"], InitKind.BUSYBOX),
         (["/bin/busybox", "sh"], InitKind.PLAIN),
         (["/sbin/openrc-init"], InitKind.OPENRC),
+        (["/sbin/runit-init"], InitKind.RUNIT),
+        (["/bin/s6-svscan", "/run/service"], InitKind.S6),
         (["/bin/sleep", "inf"], InitKind.PLAIN),
         (["/nowhere"], InitKind.PLAIN),
     ],
@@ -124,6 +131,7 @@ def test_systemd_is_asked_by_its_real_time_signals_as_the_c_library_counts_them(
     assert [signal_for(InitKind.SYSTEMD, action) for action in PowerAction] == [38, 37, 39]
     assert signal_for(InitKind.BUSYBOX, PowerAction.POWEROFF) == signal.SIGUSR2
     assert signal_for(InitKind.OPENRC, PowerAction.REBOOT) == signal.SIGINT
+    assert {signal_for(InitKind.RUNIT, action) for action in PowerAction} == {signal.SIGCONT}
     assert signal_for(InitKind.PLAIN, PowerAction.REBOOT) is None
 
 
@@ -131,6 +139,11 @@ def test_a_runlevel_request_is_what_sysvinit_reads() -> None:
     request = runlevel_request(PowerAction.REBOOT)
     assert len(request) == 384
     assert struct.unpack_from("=iii", request) == (0x03091969, 1, ord("6"))
+
+
+def test_an_init_that_is_a_copy_under_the_usual_name_is_known_by_its_content(root: int, tmp_path: Path) -> None:
+    (tmp_path / "sbin/init").write_bytes(b"\x7fELF /sbin/runit\0")
+    assert detect(root, ["/sbin/init"]) is InitKind.RUNIT
 
 
 class Child:
@@ -154,6 +167,10 @@ class Child:
 
 
 HANDLER = "import signal; signal.signal({0}, lambda *_: exit(7)); print('ready', flush=True); signal.pause()"
+HANDLERS = (
+    "import signal; [signal.signal(each, lambda number, _: exit(number)) for each in (2, 15, 30)]; "
+    "print('ready', flush=True); signal.pause()"
+)
 BLOCKER = "import signal; signal.pthread_sigmask(0, [{0}]); print('ready', flush=True); exit(signal.sigwait([{0}]))"
 
 
@@ -174,6 +191,35 @@ def test_an_init_that_listens_is_asked(program: str, status: int) -> None:
         assert child.ask(InitKind.SYSTEMD, PowerAction.POWEROFF) is InitAnswer.ASKED
         assert until(lambda: child.process.poll() is not None, "the end of the asked process")
         assert child.process.returncode == status
+    finally:
+        child.close()
+
+
+@pytest.mark.parametrize(
+    ("scripts", "action", "number"),
+    [
+        (["SIGPWR"], PowerAction.POWEROFF, signal.SIGPWR),
+        (["SIGPWR", "SIGINT"], PowerAction.REBOOT, signal.SIGINT),
+        (["SIGPWR"], PowerAction.REBOOT, None),
+        ([], PowerAction.POWEROFF, signal.SIGTERM),
+        ([], PowerAction.REBOOT, None),
+    ],
+)
+def test_s6_is_asked_by_the_signal_that_it_has_a_script_for(
+    tmp_path: Path, scripts: list[str], action: PowerAction, number: int | None
+) -> None:
+    """The other signals would end it in another way, or not at all."""
+    (tmp_path / ".s6-svscan").mkdir()
+    for name in scripts:
+        (tmp_path / ".s6-svscan" / name).touch()
+    child = Child(f"import os; os.chdir({str(tmp_path)!r}); {HANDLERS}")
+    try:
+        answer = child.ask(InitKind.S6, action)
+        if number is None:
+            assert answer is InitAnswer.NO_WAY
+        else:
+            assert answer is InitAnswer.ASKED
+            assert child.process.wait(patience(10)) == number
     finally:
         child.close()
 

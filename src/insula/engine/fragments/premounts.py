@@ -21,7 +21,7 @@ _WHY = "the guest, which cannot mount it itself, would"
 _SIZED = "the guest would, and as large as the host's memory has it"
 _COVERED = "the guest would, over what is mounted below it"
 _NO_DEVICES = ["nosuid", "nodev"]
-_AT_RUN = frozenset({InitKind.OPENRC, InitKind.SYSVINIT, InitKind.BUSYBOX})
+_AT_RUN = frozenset({InitKind.OPENRC, InitKind.SYSVINIT, InitKind.RUNIT, InitKind.BUSYBOX})
 """They mount /run unless it is there, busybox by its image's files; systemd's is made anyway."""
 _ALIASES = (("/var/run", "/run"), ("/var/lock", "/run"))
 """Links in every distribution."""

@@ -25,6 +25,7 @@ from insula.engine.look.systemdlook import ask_systemd
 from insula.engine.look.systemlook import tell_system
 from insula.engine.look.tracelook import trace_calls
 from insula.engine.look.visit import ENTERING, VISITING
+from insula.engine.runitfiles import mark_stop
 from insula.engine.spec import InitKind
 from insula.kernel.fds import Fd
 
@@ -48,6 +49,8 @@ def ask_init(arguments: Mapping[str, Any], fds: Mapping[str, Fd]) -> dict[str, A
         init = InitProcess(pid=init.pid, pidfd=init.pidfd, kind=_kind_of(init, arguments["argv"]))
     actions = [PowerAction(each) for each in arguments["actions"]]
     ways = [Way(each) for each in arguments["ways"]]
+    if init.kind is InitKind.RUNIT and ways != [Way.FIFO]:
+        _mark_runit(init, reboot=actions[0] is PowerAction.REBOOT)
     return {"kind": init.kind.value, "answer": request(init, actions, ways).value}
 
 
@@ -55,6 +58,19 @@ def _kind_of(init: InitProcess, argv: list[str]) -> InitKind:
     root = open_root(init.pid, init.pidfd)
     try:
         return detect(root, argv)
+    finally:
+        os.close(root)
+
+
+def _mark_runit(init: InitProcess, *, reboot: bool) -> None:
+    """Write what runit is asked for into its files, as the user who is the guest's root, and stay that one."""
+    root = open_root(init.pid, init.pidfd)
+    try:
+        owner = os.stat(f"/proc/{init.pid}")
+        os.setgroups([])
+        os.setresgid(owner.st_gid, owner.st_gid, owner.st_gid)
+        os.setresuid(owner.st_uid, owner.st_uid, owner.st_uid)
+        mark_stop(root, reboot=reboot)
     finally:
         os.close(root)
 
@@ -72,7 +88,7 @@ _ENDLESS = 1 << 30
 
 LOOKS: Mapping[str, Look] = {
     "find-account": Look(function=find_account, capabilities=_READING),
-    "ask-init": Look(function=ask_init, capabilities=_READING | {"kill"}),
+    "ask-init": Look(function=ask_init, capabilities=_READING | {"kill", "setgid", "setuid"}),
     "read-commands": Look(function=read_commands, capabilities=frozenset()),
     "find-holders": Look(function=find_holders, capabilities=_READING),
     "dump-tree": Look(function=dump_tree, capabilities=_READING, seconds=_ENDLESS),

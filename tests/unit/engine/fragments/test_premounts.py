@@ -31,7 +31,7 @@ def test_memory_that_an_init_would_mount_is_as_large_as_its_limit_has_it() -> No
     assert isinstance(tmp, MountForUnit)
     assert str(tmp) == "mount tmpfs at /tmp if the guest's tmp.mount would"
     assert tmp.options == [["mode", "1777"], ["size", str((1 << 30) * 30 // 100)], ["nr_inodes", "65536"]]
-    for kind in (InitKind.OPENRC, InitKind.SYSVINIT, InitKind.BUSYBOX):
+    for kind in (InitKind.OPENRC, InitKind.SYSVINIT, InitKind.RUNIT, InitKind.BUSYBOX):
         assert told(premounts(replace(limited, init_kind=kind), FACTS)) == ["mount tmpfs at /run"]
     assert premounts(replace(limited, init_kind=InitKind.PLAIN), FACTS) == []
     assert premounts(replace(limited, init=Process(argv=("/bin/sleep", "9"))), FACTS) == []
