@@ -1,4 +1,4 @@
-"""The page of the reference that says which calls of libvirt's domain interface mean nothing to a container, and why.
+"""The page of the reference that says which calls of libvirt's mean nothing to a container or its host, and why.
 
 `scripts/build-reference` writes it; a test says when it is not what the daemon answers.
 """
@@ -13,9 +13,9 @@ PAGE = Path("docs/reference/refusals.md")
 
 _HEAD = """# What containers do not have
 
-Calls of libvirt's domain interface that mean nothing to a container are refused as libvirt's drivers refuse what they
-do not have (number 3, "this function is not supported by the connection driver"), and the refusal says why, or what to
-use instead:
+Calls of libvirt's that mean nothing to a container, or that its host does by other means, are refused as libvirt's
+drivers refuse what they do not have (number 3, "this function is not supported by the connection driver"), and the
+refusal says why, or what to use instead:
 
     $ virsh -c lxc:///system screenshot web
     error: this function is not supported by the connection driver: virDomainScreenshot: {example}

@@ -1,6 +1,7 @@
 """Why there is no such call for containers, and what to use instead: what a refusal says behind the API's name.
 
-One line a call of libvirt's domain interface that nobody answers here; `docs/reference/refusals.md` is made of them.
+One line a call of libvirt's that nobody answers here, be it about domains or their host; `docs/reference/refusals.md`
+is made of them.
 """
 
 from collections.abc import Mapping
@@ -21,6 +22,10 @@ _NO_POWER: Final = "a container has no power management; `virsh suspend` and `re
 _NO_FIRMWARE: Final = "the host can read a container's memory: there is nothing to attest, or to launch with a secret"
 _NO_DIRTY: Final = "the kernel counts no pages that a container writes; `virsh domstats --balloon` tells what it has"
 _BLKIO: Final = "a container's disks are limited by device of the host, all together: `virsh blkiotune`"
+_NO_POOLS: Final = "there are no storage pools yet; a definition names files and devices of the host themselves"
+_NO_SECRETS: Final = "no secrets are kept, as no disk of a container's wants one; open what is encrypted on the host"
+_CARDS_OF_THE_HOST: Final = "the host sets up its cards by its own means; `virsh net-define` makes networks for guests"
+_DEVICES_OF_THE_HOST: Final = "the host's devices stay with its own drivers; a definition names their nodes (<hostdev>)"
 _PERF: Final = "the host's perf counts for a container by its control group: `perf stat --cgroup`"
 
 ABSENT_REASONS: Final[Mapping[str, str]] = {
@@ -120,5 +125,21 @@ ABSENT_REASONS: Final[Mapping[str, str]] = {
     "virDomainSnapshotListChildrenNames": _NO_SNAPSHOT,
     "virDomainSnapshotNumChildren": _NO_SNAPSHOT,
     "virDomainStartDirtyRateCalc": _NO_DIRTY,
+    "virConnectFindStoragePoolSources": _NO_POOLS,
+    "virStoragePoolCreateXML": _NO_POOLS,
+    "virStoragePoolDefineXML": _NO_POOLS,
+    "virSecretDefineXML": _NO_SECRETS,
+    "virInterfaceChangeBegin": _CARDS_OF_THE_HOST,
+    "virInterfaceChangeCommit": _CARDS_OF_THE_HOST,
+    "virInterfaceChangeRollback": _CARDS_OF_THE_HOST,
+    "virInterfaceDefineXML": _CARDS_OF_THE_HOST,
+    "virNodeDeviceCreateXML": _DEVICES_OF_THE_HOST,
+    "virNodeDeviceDefineXML": _DEVICES_OF_THE_HOST,
+    "virNodeDeviceDettach": _DEVICES_OF_THE_HOST,
+    "virNodeDeviceDetachFlags": _DEVICES_OF_THE_HOST,
+    "virNodeDeviceReAttach": _DEVICES_OF_THE_HOST,
+    "virNodeDeviceReset": _DEVICES_OF_THE_HOST,
+    "virNodeAllocPages": "huge pages are the host's to set aside: `sysctl vm.nr_hugepages=NUMBER`",
+    "virNodeSuspendForDuration": "the host is suspended by its own means: `systemctl suspend`, rtcwake(8) for a while",
 }
 """By the call's public name."""

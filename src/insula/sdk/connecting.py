@@ -19,8 +19,9 @@ def connect(where: "str | os.PathLike[str] | Layout | None" = None, *, read_only
                 print(domain.name, domain.state())
 
     where: the path of a socket, the layout of an installation, or an address as libvirt has them, `lxc:///system`,
-    `lxc+ssh://root@web1/system`, `lxc+tls://web1/system`; None for the installation that `INSULA_PREFIX` names, else
-    for what `INSULA_DEFAULT_URI` says, else the system's. read_only: what only looks, which ordinary users may do too.
+    `lxc+ssh://root@web1/system`, `lxc+tls://web1/system`, `lxc+tcp://web1/system`; None for the installation that
+    `INSULA_PREFIX` names, else for what `INSULA_DEFAULT_URI` says, else the system's. read_only: what only looks, which
+    ordinary users may do too.
     Raises: NobodyListensError; AuthenticationError or AccessDeniedError if we are refused; InvalidArgumentError and
     OperationUnsupportedError for an address that leads nowhere, or where we cannot go.
     """
