@@ -286,6 +286,7 @@ class LifecycleVerbs:
         for managed in self._registry:
             self._drop_restart(managed)
         await self._registry.tasks.ended(patience)
+        self._held_back = []  # who ends from now on has ended for the next daemon, whom the keeper tells too
         for managed in self._registry:
             if managed.run is not None and managed.lock.holder is None:
                 await self._runs.let_go(managed.run)

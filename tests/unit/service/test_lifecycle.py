@@ -387,6 +387,23 @@ async def test_late_words_about_a_former_run_do_not_end_the_present_one(rig: Rig
     assert told(rig) == []
 
 
+async def test_who_ends_after_guests_were_let_go_of_has_ended_for_the_next_daemon(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    ref = await defined(rig)
+    await rig.domains.start(ref)
+    await rig.domains.services.lifecycle.close(1)
+    rig.told.clear()
+
+    rig.end(WEB, CRASHED)
+    await asyncio.sleep(0.01)
+    assert told(rig) == [] and not [each for each in caplog.records if each.levelno >= logging.ERROR]
+    successor = rig.successor()
+    await successor.domains.recover()
+    await until(lambda: not successor.domains.is_active(ref))
+    await successor.close()
+
+
 async def test_the_keeper_drops_a_guest_whose_domain_is_off_already(rig: Rig) -> None:
     ref = await defined(rig)
     await rig.domains.start(ref)

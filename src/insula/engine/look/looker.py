@@ -26,6 +26,7 @@ import signal
 import socket
 import sys
 from collections.abc import Generator
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from insula.engine.keeper.protocol import Message, describe, receive, send
@@ -56,17 +57,18 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     own_pid = os.getpid()
-    send(channel, {"ready": True}, {})
-    while (message := receive(channel)) is not None:
-        try:
-            pid, pidfd = clone(CloneFlag.NOTHING)
-            if pid == 0:
-                _perform(message, own_pid)
-            os.close(pidfd)
-        except OSError as error:
-            sys.stderr.write(f"insula-looker: no process for a look: {error}\n")
-        finally:
-            message.close()
+    with suppress(BrokenPipeError, ConnectionResetError):  # how a daemon's death is told to who sends it something
+        send(channel, {"ready": True}, {})
+        while (message := receive(channel)) is not None:
+            try:
+                pid, pidfd = clone(CloneFlag.NOTHING)
+                if pid == 0:
+                    _perform(message, own_pid)
+                os.close(pidfd)
+            except OSError as error:
+                sys.stderr.write(f"insula-looker: no process for a look: {error}\n")
+            finally:
+                message.close()
 
 
 def _perform(message: Message, looker: int) -> NoReturn:

@@ -1,6 +1,7 @@
 """The process that looks into guests, as its daemon sees it."""
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -102,6 +103,22 @@ def test_one_look_that_hangs_keeps_no_other_waiting_and_can_be_killed(
     assert receive(hanging) is None
     hanging.close()
     os.close(process)
+
+
+@pytest.mark.parametrize("begins", [False, True])
+def test_a_looker_whose_daemon_dies_as_it_begins_ends_without_a_word(tmp_path: Path, begins: bool) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    said = tmp_path / "said"
+    with theirs, said.open("wb") as errors:
+        if not begins:
+            ours.close()
+        words = [sys.executable, "-I", "-c", TESTING, str(theirs.fileno())]
+        process = subprocess.Popen(words, pass_fds=[theirs.fileno()], stderr=errors)
+    if begins:
+        assert select.select([ours], [], [], patience(20))[0]
+        ours.close()  # with what it has sent still to be read
+    assert process.wait(patience(20)) == 0
+    assert said.read_text() == ""
 
 
 def test_looks_end_with_the_looker_and_that_with_its_daemon(
