@@ -126,6 +126,7 @@ def run(verb: CommandVerb, arguments: list[str], prefix: str | None, address: st
         raise InvalidArgumentError("--prefix and --connect both say which daemon is meant: give one of them")
     options = parse(parser_of(verb), arguments, command=verb.command)
     if verb.access is DaemonAccess.NONE:
+        options.installation, options.address = prefix, address
         return module_of(verb).RUN_ALONE[verb.words](options)
     from insula.sdk.connecting import connect
 

@@ -111,6 +111,7 @@ VERBS = (
     CommandVerb("network xml", "networkdefinitioncommands", "print a network's XML", access=_LOOK),
     CommandVerb("network edit", "networkdefinitioncommands", "change a network's definition in an editor"),
     CommandVerb("network update", "networkdefinitioncommands", "add, delete or modify an element of a network"),
+    CommandVerb("doctor", "doctorcommand", "tell what the host has and lacks, and what to do about it", access=_NONE),
     CommandVerb("help", "helpcommand", "tell what there is, or what a verb takes", access=_NONE),
     CommandVerb("completion", "completioncommand", "print a shell's completion of this command line", access=_NONE),
 )

@@ -2,6 +2,7 @@
 
     insulad [--prefix DIR] [--config FILE] [--timeout SECONDS] [--verbose]
     insulad [--prefix DIR] [--config FILE] sasl-user ...          see `saslusercommand`
+    insulad [--prefix DIR] doctor                                 see `hostexamination`
 
 By the lock a client knows that a daemon is on its way, and waits for it (`sdk/startingdaemon.py`); all else is
 imported behind it.
@@ -28,11 +29,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the daemon until it is told to stop; return the exit status."""
     occupy_standard_streams()
     words = sys.argv[1:] if argv is None else argv
-    about_users = _about_users(words)
+    about_users = _behind(words, "sasl-user")
     if about_users is not None:
         from insula.daemon.saslusercommand import main as change_users
 
         return change_users(about_users)
+    about_host = _behind(words, "doctor")
+    if about_host is not None:
+        from insula.daemon.hostexamination import main as examine
+
+        return examine(about_host)
     options = _options(words)
     try:
         layout = layout_from(options.prefix)
@@ -50,12 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _about_users(words: Sequence[str]) -> list[str] | None:
-    """Return what is told to `sasl-user`, whose options may stand before that word too; None if the daemon is meant."""
+def _behind(words: Sequence[str], name: str) -> list[str] | None:
+    """Return what is told to `name`, whose options may stand before that word too; None if it is not meant."""
     at = 0
     while at < len(words) and words[at].partition("=")[0] in ("--prefix", "--config"):
         at += 1 if "=" in words[at] else 2
-    return [*words[:at], *words[at + 1 :]] if words[at : at + 1] == ["sasl-user"] else None
+    return [*words[:at], *words[at + 1 :]] if words[at : at + 1] == [name] else None
 
 
 @contextlib.contextmanager
@@ -101,7 +107,8 @@ def command_line() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="insulad",
         description="System containers for libvirt clients.",
-        epilog="insulad sasl-user --help tells how users of SASL are added, removed and listed.",
+        epilog="insulad sasl-user --help tells how users of SASL are added, removed and listed; insulad doctor tells "
+        "what the host lacks.",
     )
     parser.add_argument("--prefix", metavar="DIR", help="keep every file and socket below DIR")
     parser.add_argument("--config", metavar="FILE", type=Path, help="the settings, instead of etc/insula/insulad.toml")

@@ -20,6 +20,7 @@ from insula.service.channels import ChannelVerbs
 from insula.service.consoles import ConsoleVerbs
 from insula.service.conversions import ConversionVerbs
 from insula.service.coredumps import CoreDumpVerbs
+from insula.service.daemondoctor import DaemonDoctor
 from insula.service.defining import DefinitionVerbs
 from insula.service.devicechanges import DeviceVerbs
 from insula.service.disks import DiskVerbs
@@ -101,6 +102,7 @@ class Services:
     disks: DiskVerbs
     guest: GuestVerbs
     explaining: ExplainVerbs
+    doctor: DaemonDoctor
     guest_system: GuestSystemVerbs
     guest_filesystems: GuestFilesystemVerbs
     processes: ProcessVerbs

@@ -26,6 +26,7 @@ from insula.service.consoles import ConsoleVerbs
 from insula.service.containers import ContainerEngine, Looking, Preparation
 from insula.service.conversions import ConversionVerbs
 from insula.service.coredumps import CoreDumpVerbs
+from insula.service.daemondoctor import DaemonDoctor
 from insula.service.defining import DefinitionVerbs
 from insula.service.definitionchanges import DefinitionChanges
 from insula.service.devicechanges import DeviceVerbs
@@ -209,6 +210,7 @@ def wire(
     boot: str | None = None,
     oom_notices: OomNotices[UUID] | None = None,
     kernel_log: KernelLog | None = None,
+    older_keepers: Callable[[], list[int]] = list,
 ) -> Wiring:
     """Return the services over an engine.
 
@@ -218,7 +220,8 @@ def wire(
     large consoles' logs become;
     memory: what is done about that of all guests together;
     boot: the id of the host's present boot, None to ask the kernel; oom_notices: tell of kills for want of memory, None
-    where nobody is to; kernel_log: says who was killed, None where it cannot be read.
+    where nobody is to; kernel_log: says who was killed, None where it cannot be read; older_keepers: versions of those
+    of earlier daemons that are still there.
     """
     this_boot, directory = boot or boot_id(), RunDirectory(layout)
     definitions, documents, domains = (
@@ -322,6 +325,7 @@ def wire(
         devices=DeviceVerbs(changes=changes, documents=documents, guests=devices, events=events),
         guest=guest,
         explaining=ExplainVerbs(guest=guest, looker=looker),
+        doctor=DaemonDoctor(layout=layout, leftovers=runs.leftovers, older_keepers=older_keepers),
         guest_system=GuestSystemVerbs(guest, guest_filesystems, visits, GuestBuses(visits)),
         guest_filesystems=guest_filesystems,
         processes=ProcessVerbs(looker),

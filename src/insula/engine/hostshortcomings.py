@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 
 from insula.engine.facts import Facts
+from insula.engine.hostcheck import Gravity, HostCheck, fine
 from insula.errors import ConfigurationError
 from insula.kernel.cgroups import Hierarchies
 from insula.kernel.mountinfo import mounts_in
@@ -63,22 +64,46 @@ def demand_groups(hierarchies: Hierarchies) -> None:
             raise ConfigurationError(f"the control groups at {each} are covered by another mount: take that off")
 
 
-def shortcomings(facts: Facts, mountinfo: str) -> Iterator[str]:
+def shortcomings(facts: Facts, mountinfo: str) -> Iterator[HostCheck]:
     """Yield what an administrator should know of a host that guests can be started on. mountinfo: our own."""
-    if not facts.user_namespaces:
-        yield (
-            "no user namespace can be made here (user.max_user_namespaces is 0): only privileged domains can be started"
+    return (each for each in kernel_checks(facts, mountinfo) if each.gravity is not Gravity.OK)
+
+
+def kernel_checks(facts: Facts, mountinfo: str) -> Iterator[HostCheck]:
+    """Yield what the kernel was found to offer guests, and what it does not. mountinfo: our own."""
+    if facts.user_namespaces:
+        yield fine("kernel.user-namespaces", "user namespaces can be made")
+    else:
+        yield HostCheck(
+            id="kernel.user-namespaces",
+            gravity=Gravity.ERROR,
+            found="no user namespace can be made here (user.max_user_namespaces is 0)",
+            costs="only privileged domains can be started",
+            remedy="sysctl -w user.max_user_namespaces=65536, and the same below /etc/sysctl.d",
         )
     controllers = facts.hierarchies.controllers()
     for name, meaning in _NEEDED.items():
-        if name not in controllers:
-            yield f"there is no controller '{name}' in view: {meaning}"
+        if name in controllers:
+            yield fine(f"cgroup.{name}", f"there is the controller '{name}'")
+        else:
+            yield HostCheck(
+                id=f"cgroup.{name}",
+                gravity=Gravity.WARNING,
+                found=f"there is no controller '{name}' in view",
+                costs=meaning,
+                remedy=f"switch it on in the kernel's command line (cgroup_enable={name}), or delegate it to insulad",
+            )
     for kind, place in (("proc", "/proc"), ("sysfs", "/sys")):
         covered = covering(mountinfo, kind)
-        if covered:
-            yield (
-                f"parts of {place} are covered ({', '.join(covered)}): the kernel lets no unprivileged domain mount "
-                "its own; take that off, or start insulad where it is whole"
+        if not covered:
+            yield fine(f"kernel.whole-{kind}", f"{place} is whole")
+        else:
+            yield HostCheck(
+                id=f"kernel.whole-{kind}",
+                gravity=Gravity.WARNING,
+                found=f"parts of {place} are covered ({', '.join(covered)})",
+                costs="the kernel lets no unprivileged domain mount its own",
+                remedy="take that off, or start insulad where it is whole",
             )
 
 

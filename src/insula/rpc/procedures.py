@@ -69,6 +69,8 @@ class Insula(ProcedureTable):
     EXEC_EXPLANATION: answers once, when a program that was executed with ExecFlags.TRACED has ended; explanation =
         domain, status, refusals, overlooked; each refusal has call, errno, times, mattered, certain, verdicts; each of
         those has layer, evidence, change, advice, settle.
+    HOST_EXAMINE: checks = daemon, checks; each of those has id, gravity (ok, note, warning, error), found, costs and
+        remedy.
     DOMAIN_CONFINEMENT: confinement = domain, held_by; each of those has layer, says, change, refused.
     IMAGE_BUILD: its stream is JSON lines of progress.
     DOMAIN_LOG: since: milliseconds since the epoch, 0 for all; lines: of that the last so many, -1 for all; LogFlags.
@@ -140,6 +142,7 @@ class Insula(ProcedureTable):
     DOMAIN_CONTROL_FILE = call(
         30, "dom:dom key:s flags:u", "text:s", "domain:read_secure", api="insulaDomainControlFile"
     )
+    HOST_EXAMINE = call(42, "flags:u", "checks:s", "connect:write", api="insulaHostExamine")
     DAEMON_INFO = call(13, "flags:u", "info:s", "connect:read", HIGH, api="insulaDaemonInfo")
 
 

@@ -95,6 +95,7 @@ class AsyncHost:
     hostname = async_host_verb(verbs.hostname)
     node_info = async_host_verb(verbs.node_info)
     info = async_host_verb(verbs.daemon_info)
+    examine = async_host_verb(explainverbs.examine)
     plan = async_host_verb(verbs.plan_of)
     read_config = async_host_verb(conversionverbs.read_config)
     write_config = async_host_verb(conversionverbs.write_config)

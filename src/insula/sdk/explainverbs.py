@@ -15,6 +15,12 @@ def confinement(domain: DomainRef) -> Conversation[Json]:
     return json_mapping((yield from ask(Insula.DOMAIN_CONFINEMENT, domain, 0)))
 
 
+def examine() -> Conversation[Json]:
+    """Return what the host, and the daemon, have and lack: `checks`, each with `id`, `gravity` (ok, note, warning,
+    error), `found`, `costs` and `remedy`."""
+    return json_mapping((yield from ask(Insula.HOST_EXAMINE, 0)))
+
+
 def explanation(handle: int) -> Conversation[Json]:
     """Return, once a program that was traced has ended, what was refused to it, and by whom; it is told once.
 

@@ -324,6 +324,7 @@ def services_of(domains: FakeDomains, images: FakeImages | None = None) -> Servi
         devices=fake,
         guest=fake,
         explaining=fake,
+        doctor=fake,
         guest_system=fake,
         guest_filesystems=fake,
         processes=fake,

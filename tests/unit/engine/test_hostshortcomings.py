@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from insula.engine.facts import Facts
-from insula.engine.hostshortcomings import covering, demand_groups, detected, shortcomings
+from insula.engine.hostcheck import Gravity
+from insula.engine.hostshortcomings import covering, demand_groups, detected, kernel_checks, shortcomings
 from insula.errors import ConfigurationError
 from insula.kernel.cgroups import Hierarchies
 from tests.plans import UNIFIED
@@ -42,11 +43,13 @@ def test_what_cannot_be_looked_at_is_named_without_a_trace(monkeypatch: pytest.M
 def test_a_whole_host_has_none() -> None:
     facts = replace(UNIFIED, hierarchies=replace(UNIFIED.hierarchies, v2_controllers=("cpu", "memory", "pids")))
     assert list(shortcomings(facts, WHOLE)) == []
+    checks = list(kernel_checks(facts, WHOLE))
+    assert {each.gravity for each in checks} == {Gravity.OK} and len({each.id for each in checks}) == 6
 
 
 def test_each_is_told_with_what_follows_from_it() -> None:
     facts = replace(UNIFIED, user_namespaces=False, hierarchies=Hierarchies(v2="/x", v2_controllers=("cpu", "memory")))
-    told = list(shortcomings(facts, MASKED))
+    told = [str(each) for each in shortcomings(facts, MASKED)]
     assert [each.split(":")[0].split(" (")[0] for each in told] == [
         "no user namespace can be made here",
         "there is no controller 'pids' in view",

@@ -1,7 +1,7 @@
 """What holds a guest, and what was refused to a program, as both faces ask for it."""
 
 from insula.rpc.procedures import Insula
-from insula.sdk.explainverbs import confinement, explanation
+from insula.sdk.explainverbs import confinement, examine, explanation
 from tests.unit.cli.fake_client import WEB, FakeClient
 
 
@@ -15,3 +15,8 @@ def test_an_explanation_is_asked_by_the_programs_handle() -> None:
     client = FakeClient({Insula.EXEC_EXPLANATION: '{"refusals": []}'})
     assert client.run(explanation(7)) == {"refusals": []}
     assert client.made(Insula.EXEC_EXPLANATION) == [(7,)]
+
+
+def test_what_the_host_lacks_is_one_object() -> None:
+    client = FakeClient({Insula.HOST_EXAMINE: '{"daemon": true, "checks": []}'})
+    assert client.run(examine()) == {"daemon": True, "checks": []}

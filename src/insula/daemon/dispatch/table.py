@@ -12,6 +12,7 @@ from insula.daemon.dispatch import (
     authenticationcalls,
     conversioncalls,
     devicecalls,
+    doctorcalls,
     domaincalls,
     eventcalls,
     explaincalls,
@@ -54,6 +55,7 @@ HANDLERS: dict[Procedure, Handler] = {
     **nativecalls.HANDLERS,
     **conversioncalls.HANDLERS,
     **explaincalls.HANDLERS,
+    **doctorcalls.HANDLERS,
     **overviewcalls.HANDLERS,
 }
 """Whatever has no line here is not supported, and the client is told so by the public API's name."""
