@@ -65,14 +65,16 @@ class RequestNotes:
         self._view = memoryview(self._memory)
         self._slot = self._view[:REQUEST_MAX]
         self._waiters: dict[int, Waiter] = {}
-        self._free: list[int] = []
+        self._free = list(range(WAITERS_MAX - 1, -1, -1))
+        if self._memory[_WAITERS_AT:].strip(b"\0"):  # not of a guest that starts
+            self._find_waiters()
+
+    def _find_waiters(self) -> None:
         for place in range(WAITERS_MAX):
             kind, *rest = _WAITER.unpack_from(self._memory, _at(place))
             if kind in (WaiterKind.READER, WaiterKind.POLLER):
                 self._waiters[place] = Waiter(WaiterKind(kind), *rest)
-            else:
-                self._free.append(place)
-        self._free.reverse()
+                self._free.remove(place)
 
     def receive(self, device: int) -> bytes:
         """Read a request of a connection, note it, and return it. Raises: OSError; BlockingIOError if none is there."""
