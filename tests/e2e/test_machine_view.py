@@ -2,12 +2,13 @@
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests import leaks
-from tests.e2e.guests import domain_xml, inside, insula, state
+from tests.e2e.guests import copy_tree, domain_xml, inside, insula, state
 from tests.insulad import Insulad
 from tests.waiting import until
 
@@ -96,6 +97,30 @@ def test_reads_go_on_whoever_dies(insulad: Insulad, guest: str, busybox_root: Pa
     kill(insulad.view_pid())
     read_on("reading from the next view, by what the daemon was handed")
     assert memory(insulad, guest) == _MEBIBYTES * 1024
+
+
+@pytest.mark.requires("debian-12-image")
+def test_a_stock_debian_tells_one_story(
+    insulad: Insulad, debian_root: Callable[[str], Path], scratch: Path, failed_test_logs: dict[str, Path]
+) -> None:
+    """systemd, procps, util-linux and the C library agree on what the domain was given."""
+    failed_test_logs["the view"] = insulad.layout.logs / "view.log"
+    root = copy_tree(debian_root("12"), scratch / "debian")
+    document = domain_xml("deb", root, memory=_MEBIBYTES, settings=_VIEW)
+    insulad.define(document.replace("<os>", "<vcpu>1</vcpu><os>"))
+    insulad.virsh("start", "deb")
+    until(lambda: "running" in inside(insulad, "deb", "systemctl", "is-system-running", check=False), "its boot", 90)
+    assert int(inside(insulad, "deb", "free", "-k").splitlines()[1].split()[1]) == _MEBIBYTES * 1024
+    assert inside(insulad, "deb", "nproc", "--all").strip() == "1"
+    assert inside(insulad, "deb", "getconf", "_NPROCESSORS_CONF").strip() == "1"
+    assert inside(insulad, "deb", "lscpu", "-p=CPU").split()[-1] == "0"
+    assert "up" in inside(insulad, "deb", "uptime", "-p")
+    inside(insulad, "deb", "sh", "-c", "echo '<4>a line of its own' > /dev/kmsg")
+    until(lambda: "a line of its own" in inside(insulad, "deb", "dmesg"), "the guest's kernel log")
+    listed = insulad.virsh("domfsinfo", "deb").stdout
+    assert "fuse" not in listed
+    insulad.virsh("shutdown", "deb")
+    until(lambda: state(insulad, "deb") == "shut off", "its end", 60)
 
 
 def test_a_stopped_guest_leaves_the_view_nothing(insulad: Insulad, guest: str) -> None:

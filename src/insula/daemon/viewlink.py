@@ -24,6 +24,7 @@ from insula.daemon.logs import keeper_log
 from insula.engine.launch.systemdscope import Manager
 from insula.engine.launch.viewstartup import obtain_view, place_of_views
 from insula.engine.machineviews import DEVICE, MEMORY
+from insula.engine.steps.host.hoststep import Makings
 from insula.engine.threads import in_own_thread
 from insula.errors import OperationFailedError
 from insula.kernel.fds import Fd, close_all
@@ -245,11 +246,21 @@ class ViewSupervisor:
                 await asyncio.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
                 attempt += 1
                 try:
-                    self._take(await in_own_thread(self._obtain))
+                    self._take(await self._obtained())
                 except Exception as error:  # whatever it was, guests need a view: try again
                     _logger.error("attempt %d to start the machine view failed: %s", attempt, error)
         finally:
             self._starting = None
+
+    async def _obtained(self) -> socket.socket:
+        """Return a channel to a view; if we are cancelled, it is closed once it is there."""
+        makings = Makings(self._obtain, socket.socket.close)
+        try:
+            await in_own_thread(makings.perform)
+            return makings.take()
+        except BaseException:
+            makings.give_up()
+            raise
 
     def _take(self, channel: socket.socket) -> None:
         channel.setblocking(False)
