@@ -36,7 +36,8 @@ class Container(ContainerBasis, InsideVerbs, FileVerbs, RunningVerbs):
     ids: the host's ids that stand for the guest's; by default a free range is reserved while the container exists, and
     the files of root count as unshifted. privileged: no user namespace at all; for guests you trust with the host.
 
-    memory: bytes; cpus: a list such as `0-1`; pids: tasks; `limits` has all there is. mounts, devices, interfaces and
+    memory: bytes; cpus: a list such as `0-1`; pids: tasks; `limits` has all there is; sysctls: settings of the
+    guest's own namespaces, by sysctl(8)'s names. mounts, devices, interfaces and
     the other words are those of `ContainerSpec`.
 
     Used as a context manager it is started on entry and destroyed on exit. One that has ended may be started again.
