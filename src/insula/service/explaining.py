@@ -130,6 +130,8 @@ class ExplainVerbs:
     async def _traced(self, managed: ManagedDomain, container: Running, line: socket.socket) -> Trace:
         name = f"domain '{managed.name}'"
         pid = await _announced(line)
+        if pid not in await in_own_thread(container.group.processes):  # nobody is traced who is not the guest's
+            raise OperationFailedError(f"what was to be traced in {name} has ended")
         sight = Sight(whose=f"{managed.uuid} as {pid} is traced", name=name)
         arguments = {"pid": pid, "init": container.pid}
         try:

@@ -29,7 +29,12 @@ PROCESS = Process(argv=("date",))
 
 
 class _Group:
-    """One that is gone."""
+    """One that counts nothing. there: whether this process is in it."""
+
+    there = True
+
+    def processes(self) -> list[int]:
+        return [os.getpid()] if self.there else []
 
     def __getattr__(self, name: str) -> Any:
         raise OSError(errno.ENOENT, "gone", name)
@@ -128,6 +133,15 @@ async def test_what_cannot_be_traced_says_why(error: OSError, kind: type[Excepti
     explain, _ = verbs(error, _Guest(step))
     with pytest.raises(kind, match=words):
         await explain.execute(managed(), PROCESS)
+
+
+async def test_nobody_is_traced_who_is_not_the_guests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Group, "there", False)
+    step = StepError("cannot wait to be traced", step="wait to be traced", errno=errno.ESRCH)
+    explain, looker = verbs(Trace(status=0), _Guest(step))
+    with pytest.raises(OperationFailedError, match="has ended"):
+        await explain.execute(managed(), PROCESS)
+    assert looker.asked == []
 
 
 async def test_a_program_that_does_not_begin_says_why_it_does_not() -> None:

@@ -7,6 +7,7 @@ Sources: mount(2), path_resolution(7), user_namespaces(7) on which inodes capabi
 import errno
 import stat
 from collections.abc import Iterator
+from fnmatch import fnmatchcase as fnmatch
 
 from insula.engine.explain.callsignatures import words
 from insula.engine.explain.guestconfinement import GuestConfinement
@@ -14,6 +15,7 @@ from insula.engine.explain.refusedcall import PARENT_SHOWN, RefusedCall, SeenFil
 from insula.engine.explain.verdict import Layer, LayerVerdict
 from insula.engine.fragments.kernelfiles import HIDDEN, READ_ONLY
 from insula.engine.fragments.speccheck import namespace_of_setting
+from insula.engine.policy.deviceclasses import DEVICE_CLASSES
 from insula.engine.spec import Access, BindMount, ImageMount, Namespace
 
 _REFUSED = (errno.EPERM, errno.EACCES)
@@ -210,7 +212,11 @@ def may_use(seen: SeenFile, guest: GuestConfinement) -> bool:
 
 
 def hostdev(seen: SeenFile) -> str:
-    """Return the element that gives a guest the node that it wanted, under the name that it has there."""
+    """Return the element that gives a guest the node that it wanted: its class, else its name."""
+    name = seen.path.removeprefix("/dev/")
+    for word, patterns in DEVICE_CLASSES.items():
+        if seen.kind != "b" and seen.path.startswith("/dev/") and any(fnmatch(name, each.path) for each in patterns):
+            return f"<insula:device class='{word}'/>"
     if seen.kind == "b":
         return f"<hostdev mode='capabilities' type='storage'><source><block>{seen.path}</block></source></hostdev>"
     return f"<hostdev mode='capabilities' type='misc'><source><char>{seen.path}</char></source></hostdev>"

@@ -76,7 +76,9 @@ def test_a_node_that_the_policy_does_not_allow_is_a_line_away() -> None:
 
 def test_a_node_without_a_driver_or_that_is_missing_is_told() -> None:
     assert found(seen("/dev/net/tun", "c", major=10, minor=200), errno.ENODEV).layer is Layer.KERNEL
-    assert "<char>/dev/kvm</char>" in found(seen("/dev/kvm", PARENT_SHOWN), errno.ENOENT).change
+    assert "<char>/dev/hpet</char>" in found(seen("/dev/hpet", PARENT_SHOWN), errno.ENOENT).change
+    assert found(seen("/dev/kvm", PARENT_SHOWN), errno.ENOENT).change == "<insula:device class='kvm'/>"
+    assert found(seen("/dev/snd/timer", "c", major=116), EPERM).change == "<insula:device class='sound'/>"
     assert "type='storage'" in found(seen("/dev/sdb", PARENT_SHOWN), errno.ENOENT).change
     assert "<disk type='file'>" in found(seen("/dev/loop0", PARENT_SHOWN), errno.ENOENT).change
     assert found(seen("/sys/class/x", PARENT_SHOWN), errno.ENOENT).layer is Layer.KERNEL
