@@ -107,6 +107,9 @@ def test_a_class_comes_and_goes_while_the_guest_runs(
 
 def test_what_the_host_has_not_refuses_the_start_by_name(insulad: Insulad, root: Path, described: Path) -> None:
     insulad.define(domain_xml("web", root, settings=NULL))
+    offered = json.loads(insula(insulad, "device", "classes", "--json").stdout)
+    by_name = {each["name"]: each for each in offered}
+    assert (by_name[NAME]["nodes"], by_name["fuse"]["nodes"]) == (["vendor/null0"], ["fuse"])
     described.write_text("{")
     result = insulad.virsh("start", "web", check=False)
     assert result.returncode != 0 and f"describes the CDI device '{NAME}'" in result.stderr

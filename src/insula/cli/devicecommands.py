@@ -9,6 +9,7 @@ from xml.sax.saxutils import quoteattr
 
 from lxml import etree
 
+from insula.cli.columns import Column, list_arguments, show_list
 from insula.cli.definition import split_bind
 from insula.cli.lookup import domain
 from insula.cli.setcommand import affected
@@ -216,5 +217,24 @@ def _usb_model(device: etree._Element) -> str | None:
     return f"{vendor.get('id', '')}:{product.get('id', '')}".replace("0x", "")
 
 
-ARGUMENTS = {"device add": _add_arguments, "device rm": _rm_arguments}
-RUN = {"device add": _add, "device rm": _rm}
+_FIELDS = ("name", "kind", "nodes", "remarks", "problem")
+_COLUMNS = (
+    Column("NAME", lambda row: row["name"]),
+    Column("KIND", lambda row: row["kind"]),
+    Column("NODES", lambda row: " ".join(row["nodes"]) or "-"),
+    Column("REMARKS", lambda row: row["problem"] or "; ".join(row["remarks"])),
+)
+
+
+def _classes_arguments(parser: argparse.ArgumentParser) -> None:
+    list_arguments(parser, _FIELDS)
+    parser.epilog = "Classes go by --class of insula device add, devices of kind cdi by --cdi; a file is not read."
+
+
+def _classes(options: argparse.Namespace, host: "Host") -> int:
+    show_list(options, host.device_classes(), _COLUMNS, _FIELDS)
+    return 0
+
+
+ARGUMENTS = {"device add": _add_arguments, "device classes": _classes_arguments, "device rm": _rm_arguments}
+RUN = {"device add": _add, "device classes": _classes, "device rm": _rm}

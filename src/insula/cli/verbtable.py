@@ -82,6 +82,7 @@ VERBS = (
     CommandVerb("set", "setcommand", "change limits of a domain, while it runs and in its definition"),
     CommandVerb("limits", "limitscommand", "tell each limit of a domain, and what it uses", access=_LOOK),
     CommandVerb("device add", "devicecommands", "give a domain a directory, disk, device or interface, while it runs"),
+    CommandVerb("device classes", "devicecommands", "list what of the host's devices can be given by one word"),
     CommandVerb("device rm", "devicecommands", "take devices away from a domain, while it runs"),
     CommandVerb("config import", "configcommands", "turn another program's configuration into a definition"),
     CommandVerb("config export", "configcommands", "write a definition as another program's configuration"),

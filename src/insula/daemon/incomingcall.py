@@ -23,6 +23,7 @@ from insula.service.coredumps import CoreDumpVerbs
 from insula.service.daemondoctor import DaemonDoctor
 from insula.service.defining import DefinitionVerbs
 from insula.service.devicechanges import DeviceVerbs
+from insula.service.deviceoffers import DeviceOffers
 from insula.service.disks import DiskVerbs
 from insula.service.documents import Documents
 from insula.service.domains import Domains
@@ -99,6 +100,7 @@ class Services:
     lifecycle_actions: LifecycleActionVerbs
     core_dumps: CoreDumpVerbs
     devices: DeviceVerbs
+    device_offers: DeviceOffers
     disks: DiskVerbs
     guest: GuestVerbs
     explaining: ExplainVerbs

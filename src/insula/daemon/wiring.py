@@ -30,6 +30,7 @@ from insula.service.daemondoctor import DaemonDoctor
 from insula.service.defining import DefinitionVerbs
 from insula.service.definitionchanges import DefinitionChanges
 from insula.service.devicechanges import DeviceVerbs
+from insula.service.deviceoffers import DeviceOffers
 from insula.service.deviceusers import DeviceUsers
 from insula.service.disks import DiskVerbs
 from insula.service.documents import Documents
@@ -322,6 +323,7 @@ def wire(
         lifecycle_actions=LifecycleActionVerbs(changes=changes),
         core_dumps=CoreDumpVerbs(lifecycle=lifecycle, looker=looker, events=events),
         disks=DiskVerbs(),
+        device_offers=DeviceOffers(preparation.grants),
         devices=DeviceVerbs(changes=changes, documents=documents, guests=devices, events=events),
         guest=guest,
         explaining=ExplainVerbs(guest=guest, looker=looker),

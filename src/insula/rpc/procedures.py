@@ -84,6 +84,7 @@ class Insula(ProcedureTable):
     NETWORK_OFFER: wanted = mode, subnet, ipv6, in JSON; xml: a definition with free subnets, which is not kept.
     CONFIG_READ: request = text, path, name, others (files that it names, by path); result = xml, findings.
     CONFIG_WRITE: result = text, findings; each of these has consequence, key, line, file, why, advice.
+    HOST_DEVICE_CLASSES: classes: a JSON list: what <insula:device> can name here, see `service.deviceoffers`.
     DOMAIN_STOP_ORDER: stages = a JSON list of lists of the names of domains that run: see `service.startorder`.
     DOMAIN_WAIT: answers when the domain stops; outcome = reason, status.
     DOMAIN_WAIT_READY: answers when the domain is ready; an error if it ends before.
@@ -143,6 +144,7 @@ class Insula(ProcedureTable):
         30, "dom:dom key:s flags:u", "text:s", "domain:read_secure", api="insulaDomainControlFile"
     )
     HOST_EXAMINE = call(42, "flags:u", "checks:s", "connect:write", api="insulaHostExamine")
+    HOST_DEVICE_CLASSES = call(50, "flags:u", "classes:s", "connect:write", api="insulaHostDeviceClasses")
     DAEMON_INFO = call(13, "flags:u", "info:s", "connect:read", HIGH, api="insulaDaemonInfo")
 
 

@@ -95,6 +95,7 @@ class AsyncHost:
     hostname = async_host_verb(verbs.hostname)
     node_info = async_host_verb(verbs.node_info)
     info = async_host_verb(verbs.daemon_info)
+    device_classes = async_host_verb(verbs.device_classes)
     examine = async_host_verb(explainverbs.examine)
     plan = async_host_verb(verbs.plan_of)
     read_config = async_host_verb(conversionverbs.read_config)

@@ -94,6 +94,7 @@ class Host:
     hostname = host_verb(verbs.hostname)
     node_info = host_verb(verbs.node_info)
     info = host_verb(verbs.daemon_info)
+    device_classes = host_verb(verbs.device_classes)
     examine = host_verb(explainverbs.examine)
     plan = host_verb(verbs.plan_of)
     read_config = host_verb(conversionverbs.read_config)

@@ -335,6 +335,11 @@ def plan_of(xml: str, flags: "PlanFlags | int" = 0) -> Conversation[Json]:
     return json_mapping((yield from ask(Insula.PLAN_XML, xml, flags)))
 
 
+def device_classes() -> Conversation[list[Json]]:
+    """What of the host `<insula:device>` can name: kind (class, cdi, file), name, nodes, remarks, problem."""
+    return json_list((yield from ask(Insula.HOST_DEVICE_CLASSES, 0)))
+
+
 def daemon_info() -> Conversation[Json]:
     """What the daemon tells of itself: version, layout, keeper."""
     return json_mapping((yield from ask(Insula.DAEMON_INFO, 0)))

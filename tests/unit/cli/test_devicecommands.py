@@ -1,5 +1,6 @@
 """Tests of insula.cli.devicecommands."""
 
+import json
 from argparse import ArgumentParser
 
 import pytest
@@ -9,7 +10,7 @@ from insula.cli.devicecommands import split_disk, usb_source
 from insula.engine.policy.deviceclasses import DEVICE_CLASSES
 from insula.errors import DeviceMissingError, InvalidArgumentError
 from insula.model.xmlnamespaces import INSULA_NAMESPACE
-from insula.rpc.procedures import Remote
+from insula.rpc.procedures import Insula, Remote
 from tests.unit.cli.fake_client import WEB, FakeClient
 from tests.unit.cli.options import options_of
 
@@ -125,3 +126,16 @@ def test_the_help_names_every_class_of_devices() -> None:
     parser = ArgumentParser()
     devicecommands.ARGUMENTS["device add"](parser)
     assert ", ".join(DEVICE_CLASSES) in " ".join(parser.format_help().split())
+
+
+def test_what_the_host_offers_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    offers = [
+        {"kind": "class", "name": "kvm", "nodes": ["kvm"], "remarks": [], "problem": None},
+        {"kind": "cdi", "name": "v.com/x=0", "nodes": [], "remarks": [], "problem": "asks for a hook"},
+    ]
+    client = FakeClient({Insula.HOST_DEVICE_CLASSES: json.dumps(offers)})
+    run(client, "device classes")
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[1:] == [["kvm", "class", "kvm", "-"], ["v.com/x=0", "cdi", "-", "asks", "for", "a", "hook"]]
+    run(client, "device classes", "--filter", "kind=cdi", "-q")
+    assert capsys.readouterr().out == "v.com/x=0\n"

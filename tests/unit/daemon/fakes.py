@@ -336,6 +336,7 @@ def services_of(domains: FakeDomains, images: FakeImages | None = None) -> Servi
         networks=VirtualNetworks(events=domains.events),
         network_verbs=fake,
         network_offers=fake,
+        device_offers=fake,
         incoming_networks=fake,
         filters=fake,
         daemon_info=lambda: {"version": "test"},

@@ -126,6 +126,7 @@ ANSWERS: Mapping[Procedure, Answer] = {
     Insula.CONFIG_READ: replying('{"xml": "<domain/>", "findings": []}'),
     Insula.CONFIG_WRITE: replying('{"text": "lxc.uts.name = web", "findings": []}'),
     Insula.PLAN_XML: replying('{"steps": [1]}'),
+    Insula.HOST_DEVICE_CLASSES: replying('[{"kind": "class", "name": "gpu"}]'),
     Insula.IMAGE_LIST: replying('[{"name": "debian-12"}]'),
     Insula.IMAGE_BUILD: log,
     Insula.IMAGE_REMOVE: replying(),

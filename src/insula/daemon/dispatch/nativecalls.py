@@ -188,6 +188,11 @@ async def _plan_xml(request: IncomingCall, xml: str, flags: int) -> Answer:
     return (await asyncio.to_thread(_described_text, plan, program),)
 
 
+async def _device_classes(request: IncomingCall, flags: int) -> Answer:
+    request.allow_flags(flags, 0)
+    return (_json(await request.services.device_offers.offers()),)
+
+
 async def _info(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
     async with request.client.bulk:
         now = await in_own_thread(partial(figures, domain, request.services.images.clone_of(domain.uuid)))
@@ -304,6 +309,7 @@ HANDLERS: dict[Procedure, Handler] = {
     Insula.EXEC_SIGNAL: _exec_signal,
     Insula.DOMAIN_PLAN: _plan,
     Insula.PLAN_XML: _plan_xml,
+    Insula.HOST_DEVICE_CLASSES: _device_classes,
     Insula.DOMAIN_INFO: _info,
     Insula.DOMAIN_WAIT: _wait,
     Insula.DOMAIN_REMOVE: _remove,
