@@ -77,7 +77,7 @@ def _log_arguments(parser: argparse.ArgumentParser) -> None:
         "--journal", action="store_true", help="show what its own journal says, as its journalctl tells it, instead"
     )
     # Its journalctl is a command inside, as of `insula exec`, with an empty input and our output.
-    parser.set_defaults(tty=False, null=True, detach=False, user=None, group=None, cwd="/", env=[])
+    parser.set_defaults(tty=False, null=True, detach=False, user=None, group=None, cwd="/", env=[], json=False)
 
 
 def _log(options: argparse.Namespace, host: Host) -> int:
