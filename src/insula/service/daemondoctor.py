@@ -13,8 +13,6 @@ from insula.engine.threads import in_own_thread
 from insula.errors import ConfigurationError
 from insula.layout import Layout
 from insula.model.livevalues import without_live
-from insula.service.hostdoctor import examined
-from insula.service.hostreadings import own_descriptors, read_host
 from insula.service.leftovers import Leftovers
 from insula.service.managed import ManagedDomain
 
@@ -101,6 +99,9 @@ def _does_without(managed: ManagedDomain) -> bool:
 
 def examine_host(layout: Layout, detect: Callable[[], Facts] = detected) -> tuple[HostCheck, ...]:
     """Return what was checked of this host, as it is now (thread: some tens of milliseconds)."""
+    from insula.service.hostdoctor import examined  # only who asks pays for its tables
+    from insula.service.hostreadings import own_descriptors, read_host
+
     facts, unseen = None, ""
     try:
         facts = detect()

@@ -1,22 +1,13 @@
 """Why an operation was refused in a guest: a command is run there as any is, and traced by a look from outside."""
 
 import asyncio
-import contextlib
 import errno
-import os
 import socket
 import struct
 from collections import OrderedDict
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from insula.engine.codec import decode
-from insula.engine.explain.confinementwords import confinement
-from insula.engine.explain.guestconfinement import GuestConfinement, Readings
-from insula.engine.explain.judging import explanation
-from insula.engine.explain.refusedcall import Trace
-from insula.engine.explain.verdict import Explanation
 from insula.engine.launch.runningcontainer import Running
 from insula.engine.look.looking import Sight
 from insula.engine.readiness import until_readable
@@ -29,7 +20,6 @@ from insula.errors import (
     StepError,
     without_errno,
 )
-from insula.kernel.cgroups.readings import stats
 from insula.service.containers import Looking, StandardStreams, WindowSize
 from insula.service.guest import GuestVerbs, StartedProgram, require_alive
 from insula.service.managed import ManagedDomain
@@ -37,7 +27,6 @@ from insula.service.managed import ManagedDomain
 REMEMBERED = 64
 """Traces that have ended and may still be asked about."""
 _CREDENTIALS = struct.Struct("iII")
-_QUOTAS = "/proc/sys/user"
 
 
 class ExplainVerbs:
@@ -64,7 +53,7 @@ class ExplainVerbs:
         OperationFailedError if it cannot be traced.
         """
         container = managed.require_run().container
-        before = await in_own_thread(partial(_readings, container))
+        before = await in_own_thread(partial(_read, container))
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         ours.setblocking(False)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
@@ -110,24 +99,18 @@ class ExplainVerbs:
         Raises: OperationInvalidError if it is off.
         """
         container = managed.require_run().container
-        guest = await in_own_thread(partial(_guest_now, container, Readings()))
+        told = await in_own_thread(partial(_held, container, managed.name))
         require_alive(container)
-        held = [
-            {"layer": each.layer.value, "says": each.says, "change": each.change, "refused": each.refused}
-            for each in confinement(guest)
-        ]
-        return {"domain": managed.name, "held_by": held}
+        return told
 
     async def _explained(
-        self, managed: ManagedDomain, container: Running, line: socket.socket, before: Readings
+        self, managed: ManagedDomain, container: Running, line: socket.socket, before: Any
     ) -> dict[str, Any]:
         with line:
-            trace = await self._traced(managed, container, line)
-        guest = await in_own_thread(partial(_guest_now, container, before))
-        told = [described(explanation(each, guest)) for each in trace.calls]
-        return {"domain": managed.name, "status": trace.status, "refusals": told, "overlooked": trace.overlooked}
+            said = await self._traced(managed, container, line)
+        return await in_own_thread(partial(_judged, container, managed.name, said, before))
 
-    async def _traced(self, managed: ManagedDomain, container: Running, line: socket.socket) -> Trace:
+    async def _traced(self, managed: ManagedDomain, container: Running, line: socket.socket) -> Any:
         name = f"domain '{managed.name}'"
         pid = await _announced(line)
         if pid not in await in_own_thread(container.group.processes):  # nobody is traced who is not the guest's
@@ -135,7 +118,7 @@ class ExplainVerbs:
         sight = Sight(whose=f"{managed.uuid} as {pid} is traced", name=name)
         arguments = {"pid": pid, "init": container.pid}
         try:
-            said = await self._looker.look(sight, "trace-calls", arguments, {"line": line.fileno()}, seconds=None)
+            return await self._looker.look(sight, "trace-calls", arguments, {"line": line.fileno()}, seconds=None)
         except OSError as error:
             if error.errno == errno.EIO:
                 raise OperationUnsupportedError(
@@ -143,7 +126,6 @@ class ExplainVerbs:
                 ) from error
             why = without_errno(str(error))
             raise OperationFailedError(f"what runs in {name} cannot be traced: {why}") from error
-        return decode(Trace, said)
 
 
 def _take_note(tracing: "asyncio.Task[dict[str, Any]]") -> None:
@@ -162,92 +144,20 @@ async def _announced(line: socket.socket) -> int:
     raise OperationFailedError("the program ended before it could be traced")
 
 
-def described(found: Explanation) -> dict[str, Any]:
-    """Return an explanation as JSON values; texts in it may be the guest's."""
-    call = found.call
-    return {
-        "call": call.shown,
-        "name": call.name,
-        "errno": errno.errorcode.get(call.errno, str(call.errno)),
-        "error": os.strerror(call.errno),
-        "pid": call.caller.pid,
-        "program": call.caller.program,
-        "times": call.times,
-        "mattered": call.mattered,
-        "certain": found.certain,
-        "verdicts": [
-            {
-                "layer": each.layer.value,
-                "evidence": each.evidence,
-                "change": each.change,
-                "advice": each.advice,
-                "settle": each.settle,
-            }
-            for each in found.verdicts
-        ],
-    }
+def _read(container: Running) -> Any:
+    """Return what is counted now, for `judgement.judged` (thread)."""
+    from insula.service.judgement import read_now  # only who explains pays for its tables
+
+    return read_now(container)
 
 
-def _guest_now(container: Running, before: Readings) -> GuestConfinement:
-    return GuestConfinement(
-        spec=container.record.spec,
-        filesystems=_filesystems(),
-        readings=_since(before, _readings(container)),
-        security_label=_label(container.pid),
-    )
+def _judged(container: Running, name: str, said: Any, before: Any) -> dict[str, Any]:
+    from insula.service.judgement import judged
+
+    return judged(container, name, said, before)
 
 
-def _readings(container: Running) -> Readings:
-    """Return what is counted now; nothing of a group that has gone (thread)."""
-    try:
-        read = stats(container.group)
-    except OSError:
-        return Readings(host_limits=_host_limits())
-    return Readings(
-        tasks=None if read.tasks is None else read.tasks.current,
-        tasks_limit=None if read.tasks is None else read.tasks.limit,
-        tasks_refused=0 if read.tasks is None else read.tasks.refused,
-        memory=None if read.memory is None else read.memory.usage,
-        memory_limit=None if read.memory is None else read.memory.limit,
-        oom_kills=read.oom_kills,
-        host_limits=_host_limits(),
-    )
+def _held(container: Running, name: str) -> dict[str, Any]:
+    from insula.service.judgement import held
 
-
-def _since(before: Readings, now: Readings) -> Readings:
-    """Return readings that count what has happened since others."""
-    return Readings(
-        tasks=now.tasks,
-        tasks_limit=now.tasks_limit,
-        tasks_refused=now.tasks_refused - before.tasks_refused,
-        memory=now.memory,
-        memory_limit=now.memory_limit,
-        oom_kills=now.oom_kills - before.oom_kills,
-        host_limits=now.host_limits,
-    )
-
-
-def _host_limits() -> tuple[tuple[str, int], ...]:
-    found: Mapping[str, int] = {}
-    with contextlib.suppress(OSError):
-        found = {each: _number(f"{_QUOTAS}/{each}") for each in sorted(os.listdir(_QUOTAS))}
-    return tuple(found.items())
-
-
-def _number(path: str) -> int:
-    with open(path) as file:
-        return int(file.read())
-
-
-def _filesystems() -> frozenset[str]:
-    """Return the file systems that the kernel has now: modules come and go."""
-    with open("/proc/filesystems") as file:
-        return frozenset(line.split()[-1] for line in file)
-
-
-def _label(pid: int) -> str:
-    try:
-        with open(f"/proc/{pid}/attr/current", "rb") as file:
-            return file.read(4096).rstrip(b"\0\n").decode(errors="replace")
-    except OSError:
-        return ""
+    return held(container, name)
