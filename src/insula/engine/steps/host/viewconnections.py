@@ -8,6 +8,7 @@ from insula.engine.machineviews import DEVICE, MEMORY, viewed_guest
 from insula.engine.spec import IdMap
 from insula.engine.steps.host.groups import group_of
 from insula.engine.steps.host.hoststep import HostContext, HostStep
+from insula.errors import UnsupportedConfigError
 from insula.kernel.fuse import connect
 from insula.view.requestnotes import make_memory
 
@@ -23,6 +24,8 @@ class ConnectView(HostStep):
     name: str
 
     async def perform(self, context: HostContext) -> tuple[Holding, ...]:
+        if context.views is None:
+            raise UnsupportedConfigError("nobody serves machine views here, as insulad does: start it without one")
         device, context.fds[self.name] = connect(_SOURCE)
         context.view[DEVICE] = device
         context.view[MEMORY] = make_memory()
@@ -55,6 +58,6 @@ class ServeView(HostStep):
             idmap=self.idmap,
             time_offsets=self.time_offsets,
         )
-        if context.views is not None:
-            context.views.show(guest, context.view)
+        assert context.views is not None  # else there were no connection
+        context.views.show(guest, context.view)
         return ()

@@ -8,6 +8,7 @@ import pytest
 from insula.engine.machineviews import DEVICE, MEMORY
 from insula.engine.steps.host import viewconnections
 from insula.engine.steps.host.viewconnections import ConnectView, ServeView
+from insula.errors import UnsupportedConfigError
 from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.fds import Fd
 from insula.view.viewedfiles import ViewedGuest
@@ -34,6 +35,9 @@ def test_a_connection_is_made_and_all_of_it_closed_with_the_launch(monkeypatch: 
     )
     before = open_fds()
     at = context()
+    with pytest.raises(UnsupportedConfigError, match="nobody serves"):
+        perform(ConnectView(why="test", name="machine"), at)
+    at.views = Seen()
     assert perform(ConnectView(why="test", name="machine"), at) == ()
     assert {*at.view} == {DEVICE, MEMORY}
     assert os.fstat(at.view[MEMORY]).st_size > 0
