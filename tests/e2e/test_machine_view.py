@@ -49,6 +49,7 @@ def test_a_guest_reads_of_its_own_machine(insulad: Insulad, guest: str) -> None:
     assert inside(insulad, guest, "nproc").strip() == "1"
     assert inside(insulad, guest, "cat", "/sys/devices/system/cpu/online").strip() == "0"
     assert inside(insulad, guest, "grep", "-c", "^processor", "/proc/cpuinfo").strip() == "1"
+    assert "load.15m" in insulad.virsh("guestinfo", guest).stdout
     insulad.virsh("setmem", guest, "100M", "--live")
     assert memory(insulad, guest) == 100 * 1024
 

@@ -152,6 +152,7 @@ class Daemon:
             patience=Patience(shutdown=settings.shutdown_timeout),
             oom_notices=OomNotices(),
             kernel_log=kernel_log(),
+            read_view=self._view.read,
             older_keepers=lambda: self._keeper.older_versions,
             confine_vcpus=settings.confine_vcpus,
             memory=settings.memory,

@@ -44,7 +44,7 @@ from insula.service.guestbuses import GuestBuses
 from insula.service.guestfilesystems import GuestFilesystemVerbs
 from insula.service.guesthealth import GuestHealth
 from insula.service.guestreadiness import GuestReadiness
-from insula.service.guestsystem import GuestSystemVerbs
+from insula.service.guestsystem import GuestSystemVerbs, ReadView
 from insula.service.guestvisits import GuestVisits
 from insula.service.hardwarewatch import HardwareWatch
 from insula.service.helperrevival import HelperRevival
@@ -212,6 +212,7 @@ def wire(
     oom_notices: OomNotices[UUID] | None = None,
     kernel_log: KernelLog | None = None,
     older_keepers: Callable[[], list[int]] = list,
+    read_view: ReadView | None = None,
 ) -> Wiring:
     """Return the services over an engine.
 
@@ -222,7 +223,7 @@ def wire(
     memory: what is done about that of all guests together;
     boot: the id of the host's present boot, None to ask the kernel; oom_notices: tell of kills for want of memory, None
     where nobody is to; kernel_log: says who was killed, None where it cannot be read; older_keepers: versions of those
-    of earlier daemons that are still there.
+    of earlier daemons that are still there; read_view: reads what guests read of their machines.
     """
     this_boot, directory = boot or boot_id(), RunDirectory(layout)
     definitions, documents, domains = (
@@ -328,7 +329,7 @@ def wire(
         guest=guest,
         explaining=ExplainVerbs(guest=guest, looker=looker),
         doctor=DaemonDoctor(layout=layout, leftovers=runs.leftovers, older_keepers=older_keepers),
-        guest_system=GuestSystemVerbs(guest, guest_filesystems, visits, GuestBuses(visits)),
+        guest_system=GuestSystemVerbs(guest, guest_filesystems, visits, GuestBuses(visits), read_view),
         guest_filesystems=guest_filesystems,
         processes=ProcessVerbs(looker),
         consoles=ConsoleVerbs(runs),

@@ -6,7 +6,7 @@ systemd is asked over its bus (`guestbuses`). The names of parameters and their 
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from insula.errors import ArgumentUnsupportedError, InsulaError, NoHostnameError, OperationFailedError
@@ -22,9 +22,10 @@ from insula.service.parameters import Parameter
 
 PARAMETERS_MAX = 2048
 """Source: REMOTE_DOMAIN_GUEST_INFO_PARAMS_MAX of libvirt's protocol."""
+ReadView = Callable[[str, str], Awaitable[str]]
 _READ = GuestInfo.USERS | GuestInfo.OS | GuestInfo.TIMEZONE
 """What the guest's files are read for."""
-_ANSWERED = _READ | GuestInfo.HOSTNAME | GuestInfo.FILESYSTEM | GuestInfo.DISKS | GuestInfo.INTERFACES
+_ANSWERED = _READ | GuestInfo.HOSTNAME | GuestInfo.FILESYSTEM | GuestInfo.DISKS | GuestInfo.INTERFACES | GuestInfo.LOAD
 _SAID_OVER_BUS = GuestInfo.USERS | GuestInfo.OS | GuestInfo.HOSTNAME
 _MILLISECONDS = 1000
 
@@ -33,8 +34,15 @@ class GuestSystemVerbs:
     """Asks guests about themselves."""
 
     def __init__(
-        self, guest: GuestVerbs, filesystems: GuestFilesystemVerbs, visits: GuestVisits, buses: GuestBuses
+        self,
+        guest: GuestVerbs,
+        filesystems: GuestFilesystemVerbs,
+        visits: GuestVisits,
+        buses: GuestBuses,
+        read_view: ReadView | None = None,
     ) -> None:
+        """read_view: reads a file of the view that a launch has, by its path."""
+        self._read_view = read_view
         self._guest = guest
         self._filesystems = filesystems
         self._visits = visits
@@ -50,12 +58,8 @@ class GuestSystemVerbs:
         Raises: ArgumentUnsupportedError for what no container has; OperationInvalidError if it is off, or paused;
         OperationTimeoutError if its file system does not answer; NoHostnameError.
         """
-        if wanted & ~_ANSWERED:
-            raise ArgumentUnsupportedError(
-                "the load of one container is not known, only the host's is; ask for users, os, timezone, "
-                "hostname, filesystem, disk or interface"
-            )
         asked = wanted or _ANSWERED
+        loads = await self._loads(managed, needed=bool(wanted)) if asked & GuestInfo.LOAD else []
         said = await self._said(managed, asked)
         report = await self._buses.ask(managed) if asked & _SAID_OVER_BUS else SystemReport()
         told: list[Parameter] = []
@@ -75,6 +79,7 @@ class GuestSystemVerbs:
             told += _disks([each.target.device for each in managed.current.devices.disks])
         if GuestInfo.INTERFACES in asked:
             told += _interfaces(await self._guest.interfaces(managed, AddressSource.AGENT))
+        told += loads
         if len(told) > PARAMETERS_MAX:
             raise OperationFailedError(
                 f"domain '{managed.name}' tells more than an answer may have: ask for less at once"
@@ -90,6 +95,27 @@ class GuestSystemVerbs:
             with contextlib.suppress(InsulaError, OSError):
                 said = await self._visits.look(managed, "tell-system", {})
         return said
+
+    async def _loads(self, managed: ManagedDomain, *, needed: bool) -> list[Parameter]:
+        """Return the load averages that the guest reads of its own; the kernel knows the host's alone."""
+        container = managed.require_run().container
+        if not container.view or self._read_view is None or container.record.launch is None:
+            if needed:
+                raise ArgumentUnsupportedError(
+                    "the load of one container is known where it has a machine view (insula:view), else only the "
+                    "host's is; ask for users, os, timezone, hostname, filesystem, disk or interface"
+                )
+            return []
+        try:
+            averages = (await self._read_view(container.record.launch, "proc/loadavg")).split()[:3]
+        except OperationFailedError:
+            if needed:
+                raise
+            return []
+        return [
+            Parameter(f"load.{name}", ParameterType.DOUBLE, float(average))
+            for name, average in zip(("1m", "5m", "15m"), averages, strict=True)
+        ]
 
     async def _hostname(self, managed: ManagedDomain, *, needed: bool) -> list[Parameter]:
         try:

@@ -4,6 +4,7 @@ import pytest
 
 from insula.engine.interfacespec import Address
 from insula.errors import ArgumentUnsupportedError, NoHostnameError, OperationFailedError, OperationTimeoutError
+from insula.kernel.fds import Fd
 from insula.model.numbers import AddressSource, GuestInfo, ParameterType
 from insula.network.guestinterfaces import GuestInterface
 from insula.service import guestsystem
@@ -160,6 +161,25 @@ async def test_a_guest_without_a_name_tells_all_else_unless_its_name_is_wanted(r
 async def test_the_load_of_one_container_is_not_made_up(rig: Rig) -> None:
     with pytest.raises(ArgumentUnsupportedError, match="only the host's"):
         await asked(rig, GuestInfo.LOAD)
+
+
+async def test_the_load_of_a_guest_with_a_machine_view_is_what_it_reads(rig: Rig) -> None:
+    managed = rig.domains.of(await rig.domains.define(domain_xml()))
+    await rig.domains.start(managed.ref)
+    container = managed.require_run().container
+    container.view = {"view": Fd(-1)}
+    read: list[tuple[str, str]] = []
+
+    async def read_view(launch: str, path: str) -> str:
+        read.append((launch, path))
+        return "0.50 0.25 0.10 1/2 3\n"
+
+    visits = GuestVisits(ScriptedLooker({"tell-system": SAID}))
+    verbs = GuestSystemVerbs(_Guest(), _Filesystems(), visits, _Buses(SystemReport()), read_view)  # type: ignore[arg-type]
+    told = {each.name: each.value for each in await verbs.info(managed, GuestInfo.LOAD)}
+    container.view = {}
+    assert told == {"load.1m": 0.5, "load.5m": 0.25, "load.15m": 0.1}
+    assert read == [(str(container.record.launch), "proc/loadavg")]
 
 
 async def test_an_answer_has_room_for_so_much(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
