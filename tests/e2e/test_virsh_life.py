@@ -87,7 +87,6 @@ def test_a_reset_is_told_as_a_reboot_and_a_console_goes_on(insulad: Insulad, run
         ("dompmwakeup {}", "no power management"),
         ("domdirtyrate-calc {}", "counts no pages"),
         ("blkdeviotune {} vda", "`virsh blkiotune`"),
-        ("numatune {}", "`virsh vcpupin`"),
         ("perf {}", "perf stat"),
         ("backup-begin {}", "back those up"),
     ],
