@@ -23,7 +23,7 @@ from insula.engine.spec import (
     SeccompProfile,
     SharedNamespace,
 )
-from insula.engine.steps.guest import confinement, execution, namespaces, terminals
+from insula.engine.steps.guest import confinement, execution, namespaces, terminals, tracing
 from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.fds import close_all
 from tests.descriptors import open_fds
@@ -75,6 +75,13 @@ def test_without_a_terminal_the_streams_are_taken() -> None:
     kinds = [type(step) for step in attachment_steps(BUSYBOX, UNIFIED, Attachment(process=PROCESS), WEB)]
     assert terminals.TakeStreams in kinds
     assert terminals.MakeTerminal not in kinds
+
+
+def test_who_is_to_be_traced_waits_in_the_groups_before_anything_is_looked_up() -> None:
+    kinds = [type(step) for step in attachment_steps(BUSYBOX, UNIFIED, Attachment(process=PROCESS, traced=True), WEB)]
+    waits = kinds.index(tracing.AwaitTracer)
+    assert kinds.index(namespaces.JoinGroups) < waits < kinds.index(execution.PassDescriptors)
+    assert waits < kinds.index(confinement.LoadFilters) < kinds.index(execution.EnterDirectory)
 
 
 def kept(spec: object, attachment: Attachment) -> list[str]:
