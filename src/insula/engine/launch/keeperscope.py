@@ -30,6 +30,8 @@ _PAUSE = 0.02
 _TIME_TO_END = 30
 """Seconds that who is told to end gets: as long as a guest lives, the keeper does not."""
 _NO_LIMIT = (1 << 64) - 1
+_DESCRIPTIONS = (("insula-view", "Machine view of Insula's guests"), ("", "Keeper of Insula's guests"))
+"""By how the unit's name begins."""
 _UNIT_EXISTS = "org.freedesktop.systemd1.UnitExists"
 
 
@@ -91,7 +93,7 @@ def _ask(bus: SystemBus, pid: int, unit: str) -> None:
 def start_keeper_unit(unit: str, pid: int) -> "Message":
     """Return the call that makes the scope around a process. It is delegated, else nobody could be attached to it."""
     properties = [
-        ("Description", ("s", "Keeper of Insula's guests")),
+        ("Description", ("s", next(text for start, text in _DESCRIPTIONS if unit.startswith(start)))),
         ("PIDs", ("au", [pid])),
         ("Delegate", ("b", True)),
         ("CollectMode", ("s", "inactive-or-failed")),

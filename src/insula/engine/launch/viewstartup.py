@@ -23,7 +23,9 @@ from insula.view.viewprotocol import VERSION, ViewVerb, receive_words, send_word
 
 _VIEW = (sys.executable, "-I", "-c", "from insula.view.main import main; main()")
 _PATIENCE = 5.0
-"""Seconds for one answer; who does not answer, or end, by then is killed."""
+"""Seconds for one answer."""
+_ENDING = 5.0
+"""Seconds in which who was told to end, or does not answer, ends by itself before it is killed."""
 
 
 def view_unit(installation: str) -> str:
@@ -114,8 +116,8 @@ def _end(channel: socket.socket) -> None:
         except OSError:
             return
         try:
-            if not select.select([pidfd], [], [], _PATIENCE)[0]:
+            if not select.select([pidfd], [], [], _ENDING)[0]:
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-                select.select([pidfd], [], [], _PATIENCE)
+                select.select([pidfd], [], [], _ENDING)
         finally:
             os.close(pidfd)

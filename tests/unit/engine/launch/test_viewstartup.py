@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from insula.engine.launch import viewstartup
+from insula.engine.launch.keeperscope import start_keeper_unit
 from insula.engine.launch.systemdscope import Manager
 from insula.engine.launch.viewstartup import obtain_view, place_of_views, view_unit
 from insula.errors import KeeperError, OperationFailedError
@@ -51,7 +52,7 @@ def test_a_view_of_another_version_is_told_to_end_before_one_is_started(
         return {"version": VERSION + 1}
 
     thread = answering(path, answer)
-    monkeypatch.setattr(viewstartup, "_PATIENCE", 0.2)
+    monkeypatch.setattr(viewstartup, "_ENDING", 0.2)
     killed: list[int] = []
     monkeypatch.setattr("signal.pidfd_send_signal", lambda pidfd, number: killed.append(number))
     started: list[list[str]] = []
@@ -94,3 +95,5 @@ def test_its_scope_bears_the_installations_name() -> None:
     assert view_unit("/") == "insula-view.scope"
     assert view_unit("/srv/two") == "insula-view-srv-two.scope"
     place_of_views(Manager.NONE, "/")(os.getpid())
+    assert b"Machine view" in start_keeper_unit(view_unit("/"), 1).serialise(1)
+    assert b"Keeper of" in start_keeper_unit("insula-keeper.scope", 1).serialise(1)
