@@ -30,6 +30,7 @@ from insula.engine.spec import (
     Root,
     TmpfsRoot,
 )
+from insula.engine.systemdversion import KNOWS_V2, systemd_version
 from insula.errors import OperationFailedError, ResourceBusyError
 from insula.kernel.beneath import CONTAINED, open_beneath, text_of
 from insula.kernel.fds import Fd, close_all
@@ -46,20 +47,27 @@ _MOST_BYTES_OF_GROUPS = 1 << 20
 def looked_through(spec: ContainerSpec, *, mounting: bool = True) -> ContainerSpec:
     """Return the spec with what its root tells, and its host where it shares that one's network.
 
-    That is the kind of its init, units of its systemd that could but fail, its resolver, where it keeps names, and the
-    numbers of its groups that devices are to belong to.
+    That is the kind of its init, units of its systemd that could but fail, which control groups that knows, its
+    resolver, where it keeps names, and the numbers of its groups that devices are to belong to.
     mounting: an image is mounted for it, which whoever else uses that image must not; else it tells nothing.
     Raises: as `mounted_root`.
     """
     with opened_layers(spec.root, mounting=mounting) as layers:
         kind = kind_of_init(layers, spec.init.argv)
+        knows_v2 = kind is not InitKind.SYSTEMD or _knows_v2(spec, layers)
         units = _failing_units(spec, layers) if kind is InitKind.SYSTEMD else ()
         resolver, names = _resolver(spec), _name_files(spec, layers)
         devices = _owned_devices(spec, layers) if any(each.groups for each in spec.devices) else spec.devices
-    former = (spec.init_kind, spec.skipped_units, spec.resolver, spec.name_files, spec.devices)
-    if (kind, units, resolver, names, devices) == former:
-        return spec
-    return replace(spec, init_kind=kind, skipped_units=units, resolver=resolver, name_files=names, devices=devices)
+    found = replace(
+        spec,
+        init_kind=kind,
+        skipped_units=units,
+        resolver=resolver,
+        name_files=names,
+        devices=devices,
+        knows_v2=knows_v2,
+    )
+    return spec if found == spec else found
 
 
 @contextmanager
@@ -156,6 +164,12 @@ def kind_of_init(layers: Sequence[int], argv: Sequence[str]) -> InitKind:
     """
     kinds = (detect(layer, argv) for layer in layers)
     return next((kind for kind in kinds if kind is not InitKind.PLAIN), InitKind.PLAIN)
+
+
+def _knows_v2(spec: ContainerSpec, layers: Sequence[int]) -> bool:
+    """Return whether its systemd does; one that does not say its version is taken for a new one."""
+    versions = (systemd_version(layer, spec.init.argv[0]) for layer in layers)
+    return next((each for each in versions if each is not None), KNOWS_V2) >= KNOWS_V2
 
 
 def _failing_units(spec: ContainerSpec, layers: Sequence[Fd]) -> tuple[str, ...]:

@@ -262,6 +262,16 @@ def command_words(argv: Sequence[str]) -> tuple[str, ...]:
     return tuple(argv)
 
 
+class GroupLayout(Enum):
+    """What a guest sees at /sys/fs/cgroup."""
+
+    FITTING = "fitting"
+    """V1 if its init knows nothing else, else V2."""
+    V1 = "v1"
+    """A hierarchy without controllers, named systemd, at /sys/fs/cgroup/systemd."""
+    V2 = "v2"
+
+
 class InitKind(IntEnum):
     """How the guest's init wants to be told to stop; found by looking at it (`engine.guestinit`)."""
 
@@ -317,7 +327,8 @@ class ContainerSpec:
     /etc/resolv.conf says if no nameservers are given, None for what its root has; search_domains: that names without a
     dot are looked for in; hosts: addresses and their names, for its /etc/hosts; name_files: where its root has those
     files (`engine.guestnames`); skipped_units: units that systemd inside passes over, as they could but fail
-    (`engine.guestroot`); machine_id: 32 hexadecimal digits that systemd inside uses; uuid: as libvirt tells guests;
+    (`engine.guestroot`); knows_v2: its init begins where all there is is cgroup v2 (`engine.systemdversion`);
+    machine_id: 32 hexadecimal digits that systemd inside uses; uuid: as libvirt tells guests;
     init.env: variables of the container interface (container, container_uuid, PATH, TERM, …) are added where missing;
     time_offsets: seconds added to the (monotonic, boottime) clocks, in a time namespace; network_share: what of the
     host's network it may use, for `NetworkKind.HOST` only; None: all of it; inherited_fds: how many of the caller's fds
@@ -357,6 +368,8 @@ class ContainerSpec:
     resource_limits: tuple[ResourceLimit, ...] = ()
     memory_policy: MemoryPolicy | None = None
     cgroup: CgroupPlacement = field(default_factory=CgroupPlacement)
+    group_layout: GroupLayout = GroupLayout.FITTING
+    knows_v2: bool = True
     capabilities: frozenset[str] | None = None
     seccomp: Seccomp = field(default_factory=Seccomp)
     no_new_privileges: bool = False

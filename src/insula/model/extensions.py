@@ -72,6 +72,13 @@ class TimeNamespace(Mapped):
     boot_time: Annotated[ClockShift | None, Element("insula:boottime")] = None
 
 
+class ShownGroups(StrEnum):
+    """Which control groups a guest sees."""
+
+    V1 = "v1"  # a hierarchy named systemd, without controllers
+    V2 = "v2"
+
+
 class KernelFeature(StrEnum):
     """Parts of the kernel that a guest reaches only when it is allowed to."""
 
@@ -158,7 +165,8 @@ class InsulaSettings(Mapped):
     privileged: no user namespace, the guest's root is the host's; open_namespace: clients may be given the namespaces
     of an unprivileged domain, which they then enter with the host's ids; hostname: None for the domain's name;
     confine_vcpus: whether its virtual processors are as many of the host's, None for as the daemon has it;
-    machine_view: whether the guest reads of a machine of its own, None for as the daemon has it;
+    machine_view: whether the guest reads of a machine of its own, None for as the daemon has it; shown_groups: which
+    control groups it sees, None for those that its init knows;
     subordinate_ids: how many ids from 100000 on the guest's users may give to containers of theirs, None for the
     usual; network_share: which part of the host's network it has instead of one of its own; pids_limit: processes and
     threads at most; cpu, zswap, latencies, huge_pages, misc, control_files: its other limits (`guestlimits`);
@@ -179,6 +187,7 @@ class InsulaSettings(Mapped):
     subordinate_ids: Annotated[int | None, Element("insula:subordinate", attribute="ids", within=(0, 2**24))] = None
     confine_vcpus: Annotated[YesNo | None, Element("insula:vcpus", attribute="confine")] = None
     machine_view: Annotated[YesNo | None, Element("insula:view", attribute="enabled")] = None
+    shown_groups: Annotated[ShownGroups | None, Element("insula:cgroups", attribute="layout")] = None
     pids_limit: Annotated[int | None, Element("insula:pids", attribute="limit", within=(1, PIDS_MAX))] = None
     cpu: Annotated[CpuClass | None, Element("insula:cpu")] = None
     zswap: Annotated[CompressedSwap | None, Element("insula:zswap")] = None

@@ -16,6 +16,7 @@ from insula.engine.spec import (
     CgroupPlacement,
     ContainerSpec,
     Device,
+    GroupLayout,
     IdMap,
     Limits,
     Mount,
@@ -31,7 +32,7 @@ from insula.kernel.cgroups import partition_path
 from insula.model.boot import Os
 from insula.model.devices import CharacterDeviceType
 from insula.model.domain import DomainDefinition
-from insula.model.extensions import CORE_USUAL, ClockShift, DefinedShare, KernelFeature, ShareType
+from insula.model.extensions import CORE_USUAL, ClockShift, DefinedShare, KernelFeature, ShareType, ShownGroups
 from insula.model.foreign import ForeignElement
 from insula.model.scalars import UNLIMITED, DomainName, OnOff, YesNo
 from insula.model.security import LabelType
@@ -116,6 +117,7 @@ def specification(domain: DomainDefinition, fragments: Fragments, pid_of: PidOf)
         limits=fragments.limits,
         seated=True,
         cgroup=CgroupPlacement(partition=_partition(domain)),
+        group_layout=_GROUP_LAYOUTS[domain.settings.shown_groups],
         capabilities=_capabilities(domain, privileged=fragments.idmap is None),
         seccomp=_seccomp(domain),
         resource_limits=_resource_limits(domain),
@@ -124,6 +126,9 @@ def specification(domain: DomainDefinition, fragments: Fragments, pid_of: PidOf)
         core_dumps=_core_place(domain),
         sysctls=tuple((each.name, each.value) for each in domain.settings.kernel_settings),
     )
+
+
+_GROUP_LAYOUTS = {None: GroupLayout.FITTING, ShownGroups.V1: GroupLayout.V1, ShownGroups.V2: GroupLayout.V2}
 
 
 def _machine_view(domain: DomainDefinition, *, usual: bool) -> bool:

@@ -110,6 +110,16 @@ def test_nothing_is_masked_but_for_systemd(layers: tuple[Path, Path]) -> None:
     assert (found.init_kind, found.skipped_units) == (InitKind.PLAIN, ())
 
 
+def test_a_systemd_that_knows_no_v2_is_found_until_it_is_upgraded(layers: tuple[Path, Path]) -> None:
+    image, upper = layers
+    (image / "lib/systemd/systemd").write_bytes(b"systemd 219 running in")
+    found = of(SPEC, overlay(image, upper))
+    assert (found.init_kind, found.knows_v2) == (InitKind.SYSTEMD, False)
+    (image / "lib/systemd/systemd").unlink()
+    (image / "lib/systemd/systemd").write_bytes(b"libsystemd-shared-231.so")
+    assert looked_through(found).knows_v2
+
+
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The host's own files, below a directory."""

@@ -10,7 +10,7 @@ from insula.engine.fragments.memorysizes import RUNTIME, memory_sizes
 from insula.engine.fragments.speccheck import own_network
 from insula.engine.guestinit import starts_system
 from insula.engine.program.late import Late
-from insula.engine.spec import ContainerSpec, InitKind, Namespace
+from insula.engine.spec import ContainerSpec, GroupLayout, InitKind, Namespace
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.locking import LockMounts
 from insula.engine.steps.guest.ownboot import ShowBootId, ShowUncovered
@@ -19,6 +19,7 @@ from insula.engine.steps.guest.roottree import AttachFilesystem, MakeFile, MakeF
 from insula.engine.steps.guest.systemdunits import SkipUnits
 from insula.engine.steps.host.hoststep import HostStep
 from insula.engine.steps.host.layers import CopyTree
+from insula.kernel.cgroups import namedhierarchy
 
 HIDDEN = (
     "proc/acpi",
@@ -88,7 +89,9 @@ def kernel_filesystems(spec: ContainerSpec) -> tuple[list[HostStep], list[GuestS
 
 
 def group_filesystem(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
-    """Return the step that shows /sys/fs/cgroup where the guest has a cgroup namespace, which must be there by then."""
+    """Return the steps that show /sys/fs/cgroup where the guest has a cgroup namespace, which must be there by then."""
+    if sees_named_hierarchy(spec):
+        return _named_hierarchy()
     if facts.hierarchies.v2 is None or Namespace.CGROUP not in spec.namespaces:
         return []
     return [
@@ -99,6 +102,31 @@ def group_filesystem(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
             options=[],
             attributes=_HARMLESS,
         )
+    ]
+
+
+def sees_named_hierarchy(spec: ContainerSpec) -> bool:
+    """Whether the guest is shown a v1 hierarchy without controllers, in place of the unified one."""
+    wanted = not spec.knows_v2 if spec.group_layout is GroupLayout.FITTING else spec.group_layout is GroupLayout.V1
+    return wanted and Namespace.CGROUP in spec.namespaces
+
+
+def _named_hierarchy() -> list[GuestStep]:
+    return [
+        MountFilesystem(
+            why="an init that knows no unified hierarchy looks for others in there",
+            fstype="tmpfs",
+            target="sys/fs/cgroup",
+            options=[["mode", "0755"], ["size", "1m"], ["nr_inodes", "1024"]],
+            attributes=_HARMLESS,
+        ),
+        MountFilesystem(
+            why="its services are told apart by groups of it, and limited by none",
+            fstype="cgroup",
+            target=f"sys/fs/cgroup/{namedhierarchy.SYSTEMD}",
+            options=[list(each) for each in namedhierarchy.OPTIONS],
+            attributes=_HARMLESS,
+        ),
     ]
 
 

@@ -38,6 +38,20 @@ class ScopeGroup:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NamedGroup:
+    """The launch's group in the v1 hierarchy named systemd, where nobody has mounted that.
+
+    made: False while it is only announced.
+    """
+
+    made: bool = True
+
+    def name(self, launch: str) -> str:
+        """Return its name, at the hierarchy's root."""
+        return f"insula-{launch}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LoopDevice:
     """The loop device that shows an image file to the guest. guest: its node's name below /dev; made: False while it
     is only announced."""
@@ -182,6 +196,7 @@ class CardHelpers:
 Holding = (
     ControlGroup
     | ScopeGroup
+    | NamedGroup
     | LoopDevice
     | Interfaces
     | GuestMount

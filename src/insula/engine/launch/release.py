@@ -27,6 +27,7 @@ from insula.engine.launch.holdings import (
     Interfaces,
     LeavingMount,
     LoopDevice,
+    NamedGroup,
     RenewedMount,
     ScopeGroup,
 )
@@ -38,6 +39,7 @@ from insula.engine.steps.guest.roottree import DetachMount
 from insula.engine.steps.host.hoststep import Offload, inline
 from insula.errors import InsulaError
 from insula.kernel.cgroups import Cgroup, Hierarchies
+from insula.kernel.cgroups.namedhierarchy import remove_named
 from insula.kernel.fds import Fd, close_all
 from insula.kernel.loopdevices import clear_loops
 
@@ -164,6 +166,10 @@ class Release:
         placement = ScopePlacement(hierarchies=self.hierarchies, scopes=self.scopes)
         await self._vacate(Cgroup(self.hierarchies, holding.path), launch, placement)
 
+    async def _remove_named_group(self, holding: NamedGroup, launch: str | None, inside: Inside | None) -> None:
+        if launch is not None:
+            await self.offload(partial(remove_named, holding.name(launch)))
+
     async def _vacate(self, group: Cgroup, launch: str | None, placement: Placement, *, sure: bool = True) -> None:
         """Remove a group, and end whoever is in it still: the host's processes can come in at any time.
 
@@ -194,6 +200,7 @@ def detachment(mount: GuestMount, *, force: bool = True) -> DetachMount:
 RELEASES: Mapping[type[Holding], Callable[[Release, Any, str | None, Inside | None], Awaitable[None]]] = {
     ControlGroup: Release._remove_group,
     ScopeGroup: Release._end_scope,
+    NamedGroup: Release._remove_named_group,
     LoopDevice: Release._clear_loop,
     Interfaces: Release._disconnect,
     GuestMount: Release._detach,

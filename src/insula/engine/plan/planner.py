@@ -14,6 +14,7 @@ from insula.engine.fragments.kernelfiles import (
     own_boot,
     protections,
     runtime_directory,
+    sees_named_hierarchy,
 )
 from insula.engine.fragments.machineview import machine_view
 from insula.engine.fragments.networkshare import SCOPED, loopback_of
@@ -35,8 +36,9 @@ from insula.engine.program.late import Late
 from insula.engine.spec import ContainerSpec, Limits, Namespace, SeccompProfile
 from insula.engine.steps.guest import channelports, confinement, execution, namespaces, roottree, terminals
 from insula.engine.steps.guest.gueststep import GuestStep
-from insula.engine.steps.host import childsetup, groups, scopes
+from insula.engine.steps.host import childsetup, groups, namedgroup, scopes
 from insula.engine.steps.host.hoststep import HostStep
+from insula.kernel.cgroups.namedhierarchy import SYSTEMD
 
 
 def plan(spec: ContainerSpec, facts: Facts) -> LaunchPlan:
@@ -115,6 +117,12 @@ def _groups(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list[Hos
             after.append(
                 groups.MakeControllerGroups(why=why, partition=partition, domain=spec.name, name=name, owner=owner)
             )
+    if sees_named_hierarchy(spec):
+        if facts.hierarchies.v1_mount(f"name={SYSTEMD}") is None:
+            why = "its init knows no unified hierarchy, and this host has no other"
+            after.append(namedgroup.JoinNamedGroup(why=why, owner=owner))
+        elif owner is not None:
+            after.append(namedgroup.HandOverNamedGroup(why="its init knows no unified hierarchy", owner=owner))
     limits = limits_of(spec, facts)
     if limits != Limits():
         after.append(groups.LimitGroup(why="in force before any program of the guest runs", limits=limits))

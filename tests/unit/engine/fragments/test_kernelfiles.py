@@ -14,12 +14,14 @@ from insula.engine.fragments.kernelfiles import (
     own_boot,
     protections,
     runtime_directory,
+    sees_named_hierarchy,
 )
 from insula.engine.interfacespec import NetworkKind
 from insula.engine.spec import (
     ALL_NAMESPACES,
     Bytes,
     ContainerSpec,
+    GroupLayout,
     IdMap,
     IdRange,
     InitKind,
@@ -87,6 +89,20 @@ def test_control_groups_are_shown_only_as_a_namespace_of_its_own(
     for step in inner:
         if isinstance(step, MountFilesystem):
             assert set(step.attributes) == {"nosuid", "nodev", "noexec"}
+
+
+def test_an_init_that_knows_no_unified_hierarchy_is_shown_a_named_one_whatever_the_host_has() -> None:
+    old = replace(SPEC, knows_v2=False)
+    assert sees_named_hierarchy(replace(SPEC, group_layout=GroupLayout.V1))
+    assert not sees_named_hierarchy(replace(old, group_layout=GroupLayout.V2))
+    for v2 in (None, "/sys/fs/cgroup"):
+        facts = replace(FACTS, hierarchies=Hierarchies(v2=v2))
+        assert told(group_filesystem(old, facts)) == [
+            "mount tmpfs at /sys/fs/cgroup",
+            "mount cgroup at /sys/fs/cgroup/systemd",
+        ]
+        without = replace(old, namespaces=old.namespaces - {Namespace.CGROUP})
+        assert not any("cgroup/systemd" in each for each in told(group_filesystem(without, facts)))
 
 
 @pytest.mark.parametrize("kind", InitKind)

@@ -1,0 +1,57 @@
+"""A named hierarchy is asked for by descriptor, and what is taken away may never have been made."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from insula.kernel.cgroups import joining, namedhierarchy
+from insula.kernel.cgroups.namedhierarchy import make_named, remove_named
+
+
+@pytest.fixture
+def hierarchy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory that stands for the hierarchy's root."""
+
+    @contextmanager
+    def opened(name: str) -> Iterator[str]:
+        assert name == "systemd"
+        yield str(tmp_path)
+
+    monkeypatch.setattr(namedhierarchy, "_opened", opened)
+    return tmp_path
+
+
+def test_a_process_that_cannot_be_moved_leaves_no_group(hierarchy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(pid: int, path: str) -> None:
+        raise ProcessLookupError(errno.ESRCH, "gone", path)
+
+    monkeypatch.setattr(joining, "move", refuse)
+    with pytest.raises(ProcessLookupError):
+        make_named("insula-a", 4711, None)
+    assert list(hierarchy.iterdir()) == []
+
+
+def test_a_group_goes_with_what_was_made_below_it_and_may_be_gone(hierarchy: Path) -> None:
+    (hierarchy / "insula-a/system.slice/a.service").mkdir(parents=True)
+    remove_named("insula-a")
+    remove_named("insula-a")
+    assert list(hierarchy.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EPERM])
+def test_where_no_hierarchy_can_be_made_there_is_no_group_to_remove(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_words: object, **_options: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(namedhierarchy, "make_filesystem", refuse)
+    if number == errno.EINVAL:
+        remove_named("insula-a")
+    else:
+        with pytest.raises(PermissionError):
+            remove_named("insula-a")
