@@ -71,7 +71,8 @@ class CdiDirectories:
                 conflicts.pop(whole, None)
                 if len(paths) > 1:
                     conflicts[whole] = tuple(paths)
-        self._known = {path: known for path, known in self._known.items() if path in seen}
+        for path in set(self._known.copy()) - seen:  # a copy: starts in other threads add theirs
+            self._known.pop(path, None)
         return CdiDevices(devices=devices, conflicts=conflicts, faults=faults)
 
     def _files(self, directory: Path, faults: dict[str, str]) -> Iterator[str]:
