@@ -12,10 +12,7 @@ from tests.e2e.guests import copy_tree, domain_xml, inside, insula, state
 from tests.insulad import Insulad
 from tests.waiting import until
 
-pytestmark = [
-    pytest.mark.requires("virsh", "overlay.idmapped", "fs.fuse"),
-    pytest.mark.machine("mounts"),
-]
+pytestmark = pytest.mark.requires("virsh", "overlay.idmapped", "fs.fuse")
 
 _MEBIBYTES = 200
 _VIEW = "<insula:view enabled='yes'/>"
@@ -44,6 +41,7 @@ def reads(root: Path) -> int:
     return (root / "reads").stat().st_size if (root / "reads").exists() else 0
 
 
+@pytest.mark.machine("mounts")
 def test_a_guest_reads_of_its_own_machine(insulad: Insulad, guest: str) -> None:
     assert memory(insulad, guest) == _MEBIBYTES * 1024
     assert inside(insulad, guest, "nproc").strip() == "1"

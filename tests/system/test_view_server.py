@@ -292,7 +292,7 @@ def test_a_greedy_guest_leaves_the_others_their_answers(served: Served) -> None:
     before, began = used(served.pid), time.monotonic()
     until(lambda: time.monotonic() - began > 2, "two seconds of the flood")
     share = (used(served.pid) - before) / (time.monotonic() - began)
-    assert share < 0.6, f"{share:.2f} of a processor"
+    assert share < 0.75, f"{share:.2f} of a processor"
     over.set()
     (greedy / "dev/kmsg").write_bytes(b"go\n")
     for thread in (*floods, *waiters):
