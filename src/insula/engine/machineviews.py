@@ -74,10 +74,8 @@ def viewed_guest(
 
 
 def viewed_here() -> tuple[str, ...]:
-    """Return those of `VIEWED` that can be shown on this host: none without FUSE."""
-    try:
-        os.close(os.open(fuse.DEVICE, os.O_RDWR | os.O_CLOEXEC))
-    except OSError:
+    """Return those of `VIEWED` that can be shown on this host: none without FUSE. No module is loaded for that."""
+    if not fuse.is_there():
         return ()
     return tuple(each for each in VIEWED if _is_there(f"/{each}"))
 

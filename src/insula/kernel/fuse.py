@@ -93,6 +93,20 @@ _TYPES = {stat.S_IFDIR: 4, stat.S_IFREG: 8, stat.S_IFLNK: 10}
 """By modes, of directories' entries: readdir(3), DT_DIR and others."""
 
 
+def is_there() -> bool:
+    """Tell whether a connection can be made: by opening the device, unless that would have the kernel load a module."""
+    if not os.path.exists(DEVICE):
+        return False
+    with open("/proc/filesystems", encoding="ascii") as listing:
+        if "fuse" not in listing.read().split():
+            return True  # its node stands for a module that the first connection loads
+    try:
+        os.close(os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
 def connect(name: str) -> tuple[Fd, Fd]:
     """Return a connection's descriptor, which does not wait, and its mount, attached nowhere; the caller closes both.
 

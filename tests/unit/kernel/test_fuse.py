@@ -71,3 +71,10 @@ def test_small_answers_have_the_sizes_of_the_kernels_structures() -> None:
 def test_entries_of_directories_are_padded_to_eight_bytes() -> None:
     entry = fuse.directory_entry(9, 3, b"cpu", stat.S_IFDIR)
     assert entry == struct.pack("<QQII", 9, 3, 3, 4) + b"cpu" + bytes(5)
+
+
+def test_a_host_without_the_device_has_no_fuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fuse, "DEVICE", "/dev/there-is-none")
+    assert not fuse.is_there()
+    monkeypatch.setattr(fuse, "DEVICE", "/dev/null")
+    assert fuse.is_there()
