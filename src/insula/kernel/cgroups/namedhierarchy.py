@@ -7,11 +7,12 @@ Source: cgroups(7), "Creating and removing cgroups" of named hierarchies; kernel
 
 import errno
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from insula.kernel.cgroups import joining, tree
-from insula.kernel.fds import close_all
+from insula.kernel.fds import Fd, close_all
 from insula.kernel.mounts import MountAttribute, make_filesystem
 
 SYSTEMD = "systemd"
@@ -19,6 +20,8 @@ OPTIONS: tuple[tuple[str, str | None], ...] = (("none", None), ("name", SYSTEMD)
 """What it is mounted with, outside and inside. Inside it must be there already, and shows the guest's group alone."""
 _HANDED_OVER = ("", "cgroup.procs", "tasks")
 _PATIENCE = 10.0
+_ATTEMPTS = 50
+_PAUSE = 0.01
 
 
 def hand_over(directory: str, owner: tuple[int, int]) -> None:
@@ -50,18 +53,55 @@ def remove_named(group: str, name: str = SYSTEMD) -> None:
     try:
         with _opened(name) as top:
             tree.remove(f"{top}/{group}", _PATIENCE)
+        _let_go(name)
     except OSError as error:
         # There is no such hierarchy, and whoever is in a control group namespace of its own may make none.
         if error.errno != errno.EINVAL:
             raise
 
 
+def _let_go(name: str) -> None:
+    """Have the kernel drop the hierarchy if it has no group any more.
+
+    It looks for groups as the last mount goes, and a removed one counts until it is freed, some milliseconds later.
+    """
+    for _ in range(_ATTEMPTS):
+        if not _exists(name):
+            return
+        time.sleep(_PAUSE)
+        try:
+            with _opened(name, attempts=1) as top, os.scandir(top) as entries:
+                if any(entry.is_dir(follow_symlinks=False) for entry in entries):
+                    return
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            return  # it is being dropped; whoever waited for that would make it anew
+
+
+def _exists(name: str) -> bool:
+    with open("/proc/self/cgroup") as file:
+        return f":name={name}:" in file.read()
+
+
 @contextmanager
-def _opened(name: str) -> Iterator[str]:
-    """Give a path of the hierarchy's root, made if there is no such hierarchy."""
+def _opened(name: str, attempts: int = _ATTEMPTS) -> Iterator[str]:
+    """Give a path of the hierarchy's root, made if there is no such hierarchy. attempts: while it is being dropped."""
     options = [(key, name if key == "name" else value) for key, value in OPTIONS]
-    mount = make_filesystem("cgroup", options, attributes=MountAttribute.NOTHING)
+    mount = _mounted(options, attempts)
     try:
         yield f"/proc/self/fd/{mount}"
     finally:
         close_all([mount])
+
+
+def _mounted(options: Sequence[tuple[str, str | None]], attempts: int) -> Fd:
+    """Return the hierarchy as a mount attached nowhere; one that is being dropped is waited for."""
+    for _ in range(attempts - 1):
+        try:
+            return make_filesystem("cgroup", options, attributes=MountAttribute.NOTHING)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+        time.sleep(_PAUSE)
+    return make_filesystem("cgroup", options, attributes=MountAttribute.NOTHING)

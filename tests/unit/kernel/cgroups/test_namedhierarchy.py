@@ -17,7 +17,7 @@ def hierarchy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory that stands for the hierarchy's root."""
 
     @contextmanager
-    def opened(name: str) -> Iterator[str]:
+    def opened(name: str, attempts: int = 9) -> Iterator[str]:
         assert name == "systemd"
         yield str(tmp_path)
 
@@ -55,3 +55,33 @@ def test_where_no_hierarchy_can_be_made_there_is_no_group_to_remove(
     else:
         with pytest.raises(PermissionError):
             remove_named("insula-a")
+
+
+def test_a_hierarchy_that_is_being_dropped_is_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    answers = [errno.EBUSY, errno.EBUSY, 0]
+
+    def made(*_words: object, **_options: object) -> int:
+        number = answers.pop(0)
+        if number:
+            raise OSError(number, os.strerror(number))
+        return os.open(tmp_path, os.O_PATH)
+
+    monkeypatch.setattr(namedhierarchy, "make_filesystem", made)
+    monkeypatch.setattr(namedhierarchy, "_PAUSE", 0.0)
+    monkeypatch.setattr(namedhierarchy, "_exists", lambda _name: False)
+    (tmp_path / "insula-a").mkdir()
+    remove_named("insula-a")
+    assert answers == [] and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_an_empty_hierarchy_is_opened_until_it_is_gone_and_one_with_groups_is_left(
+    hierarchy: Path, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    there = [True, True, True, False]
+    monkeypatch.setattr(namedhierarchy, "_PAUSE", 0.0)
+    monkeypatch.setattr(namedhierarchy, "_exists", lambda _name: there.pop(0))
+    for number in range(others):
+        (hierarchy / f"insula-{number}").mkdir()
+    remove_named("insula-a")
+    assert len(there) == (3 if others else 0)
