@@ -51,13 +51,12 @@ class FakeBus:
 
     def _speak(self, connection: socket.socket) -> None:
         heard = b""
-        while not heard.endswith(b"\r\n"):
-            heard += connection.recv(1)
-        connection.sendall(self._login)
-        while not heard.endswith(b"BEGIN\r\n"):
-            if not (more := connection.recv(1)):
-                return
-            heard += more
+        for end, said in ((b"\r\n", self._login), (b"BEGIN\r\n", b"")):
+            while not heard.endswith(end):
+                if not (more := connection.recv(1)):
+                    return
+                heard += more
+            connection.sendall(said)
         parser = Parser()
         while arrived := connection.recv(4096):
             parser.add_data(arrived)
