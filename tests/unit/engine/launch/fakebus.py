@@ -71,11 +71,11 @@ class FakeBus:
         with contextlib.suppress(OSError):
             heard = b""
             while not heard.endswith(b"\r\n"):
-                heard += end.recv(4096)
+                heard += _heard(end, 4096)
             end.sendall(b"OK 0123456789abcdef0123456789abcdef\r\n")
             begun = b""
             while len(begun) < len(b"BEGIN\r\n"):
-                begun += end.recv(len(b"BEGIN\r\n") - len(begun))
+                begun += _heard(end, len(b"BEGIN\r\n") - len(begun))
             self._answer_calls(end)
 
     def _answer_calls(self, end: socket.socket) -> None:
@@ -91,3 +91,10 @@ class FakeBus:
                 if answer is not None:
                     assert answer.header.message_type in (MessageType.method_return, MessageType.error)
                     end.sendall(answer.serialise(serial=len(self.calls) + 1))
+
+
+def _heard(end: socket.socket, most: int) -> bytes:
+    """Return what the other end says. Raises: ConnectionResetError if it has gone."""
+    if not (heard := end.recv(most)):
+        raise ConnectionResetError("the other end has gone")
+    return heard
