@@ -309,6 +309,7 @@ complete -c insula -n '__insula_verb log' -s n -l tail -x -d 'begin with the las
 complete -c insula -n '__insula_verb log' -l since -x -d 'begin with what was said since: 10m, 1h30m or 2d ago, 14:05, 2026-11-30, '\''2026-11-30 14:05'\'', today'
 complete -c insula -n '__insula_verb log' -s t -l timestamps -d 'show when each line was begun'
 complete -c insula -n '__insula_verb log' -l start -d 'tell why its last start failed, instead'
+complete -c insula -n '__insula_verb log' -s k -l kernel -d 'show its own kernel log, as its dmesg does, instead'
 complete -c insula -n '__insula_verb log' -l journal -d 'show what its own journal says, as its journalctl tells it, instead'
 complete -c insula -n '__insula_verb log' -a '(__insula_names ls -q)'
 complete -c insula -n '__insula_verb image build' -l recipe -x -d 'what to build, if not what the name says: debian-12, debian-13, busybox, ...'

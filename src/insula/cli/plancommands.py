@@ -74,6 +74,9 @@ def _log_arguments(parser: argparse.ArgumentParser) -> None:
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--start", action="store_true", help="tell why its last start failed, instead")
     instead.add_argument(
+        "-k", "--kernel", action="store_true", help="show its own kernel log, as its dmesg does, instead"
+    )
+    instead.add_argument(
         "--journal", action="store_true", help="show what its own journal says, as its journalctl tells it, instead"
     )
     # Its journalctl is a command inside, as of `insula exec`, with an empty input and our output.
@@ -88,7 +91,7 @@ def _log(options: argparse.Namespace, host: Host) -> int:
     if options.journal:
         return enter(options, host, domain(host, options.domain), _journal(options))
     said = domain(host, options.domain).log(
-        options.source,
+        "kernel" if options.kernel else options.source,
         follow=options.follow,
         lines=options.tail,
         since=options.since,

@@ -14,7 +14,6 @@ import signal
 import socket
 import time
 from collections.abc import Coroutine, Sequence
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -112,7 +111,7 @@ class Daemon:
             on_event=self._keeper_told,
             restored=self._keeper_replaced,
         )
-        self._view = ViewSupervisor(partial(obtain_view_of, layout, facts.manager))
+        self._view = ViewSupervisor(lambda: obtain_view_of(layout, facts.manager))
         self._tasks = BackgroundTasks()
         self._events = Events()
         self._looker = Looker()
@@ -157,6 +156,7 @@ class Daemon:
             confine_vcpus=settings.confine_vcpus,
             memory=settings.memory,
             log_limits=settings.console_log,
+            tell_guest=self._view.tell,
         )
         self._services = self._wiring.services
         self._audit = AuditRecorder(level=settings.audit_level, logged=settings.audit_logging)

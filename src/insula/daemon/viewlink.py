@@ -127,6 +127,11 @@ class ViewSupervisor:
             former.close()
             self._send({"verb": ViewVerb.HIDE.value, "launch": launch})
 
+    def tell(self, launch: str, text: str) -> None:
+        """Write a line into the kernel log of a guest, if it has a view; one that is just replaced may miss it."""
+        if launch in self._shown:
+            self._send({"verb": ViewVerb.TELL.value, "launch": launch, "text": text})
+
     def serves(self, launch: str | None) -> bool:
         """Whether a guest has a view."""
         return launch in self._shown

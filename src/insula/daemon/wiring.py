@@ -43,6 +43,7 @@ from insula.service.guestaccess import AccessVerbs
 from insula.service.guestbuses import GuestBuses
 from insula.service.guestfilesystems import GuestFilesystemVerbs
 from insula.service.guesthealth import GuestHealth
+from insula.service.guestmessages import GuestMessages, launch_of
 from insula.service.guestreadiness import GuestReadiness
 from insula.service.guestsystem import GuestSystemVerbs, ReadView
 from insula.service.guestvisits import GuestVisits
@@ -213,6 +214,7 @@ def wire(
     kernel_log: KernelLog | None = None,
     older_keepers: Callable[[], list[int]] = list,
     read_view: ReadView | None = None,
+    tell_guest: Callable[[str, str], None] = lambda launch, text: None,
 ) -> Wiring:
     """Return the services over an engine.
 
@@ -223,7 +225,8 @@ def wire(
     memory: what is done about that of all guests together;
     boot: the id of the host's present boot, None to ask the kernel; oom_notices: tell of kills for want of memory, None
     where nobody is to; kernel_log: says who was killed, None where it cannot be read; older_keepers: versions of those
-    of earlier daemons that are still there; read_view: reads what guests read of their machines.
+    of earlier daemons that are still there; read_view: reads what guests read of their machines; tell_guest: writes a
+    line into the kernel log of the guest of a launch, if it has one of its own.
     """
     this_boot, directory = boot or boot_id(), RunDirectory(layout)
     definitions, documents, domains = (
@@ -277,6 +280,7 @@ def wire(
     if oom_notices is not None:
         oom_watch = OomWatch(domains=domains, events=events, notices=oom_notices, log=kernel_log)
         subscribed.append(events.subscribe(oom_watch.heard))
+    subscribed.append(events.subscribe(GuestMessages(partial(launch_of, domains), tell_guest).heard))
     guest, visits = GuestVerbs(engine, domains), GuestVisits(looker)
     guest_filesystems = GuestFilesystemVerbs(visits, lifecycle)
     readiness = GuestReadiness(registry=domains, runs=runs, probing=Probing(guest, visits))

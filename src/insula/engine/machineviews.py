@@ -29,6 +29,7 @@ VIEWED = (
     "proc/diskstats",
     "proc/vmstat",
     "proc/pressure",
+    "proc/kmsg",
     "sys/devices/system/cpu",
     "sys/devices/system/node",
     _LOG,

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 _STEADY, _CHANGING = 3600, 1
 """Seconds that the kernel may believe an entry: what is below sys comes and goes with processors."""
-_SYS = "sys/"
+_SYS, _PROC = "sys/", "proc/"
 _SYS_SIZE = 4096
 """What sysfs says of each of its files; proc says 0."""
 END_OF_STREAM = 1 << 40
@@ -194,7 +194,7 @@ class GuestConnection:
 
     def _described(self, path: str, kind: ViewedKind) -> NodeAttributes:
         size = END_OF_STREAM if kind is ViewedKind.STREAM else _SYS_SIZE if path.startswith(_SYS) else 0
-        return NodeAttributes(self._numbers.number(path), _MODES[kind], size, *self._owner)
+        return NodeAttributes(self._numbers.number(path), _mode(path, kind), size, *self._owner)
 
     def _look_up(self, request: FuseRequest) -> bytes:
         parent, name = self._path(request.node), os.fsdecode(request.body.split(b"\0", 1)[0])
@@ -223,7 +223,7 @@ class GuestConnection:
             kind = self.tree.kind(below)
             if kind is None:
                 continue  # it went meanwhile
-            entry = fuse.directory_entry(self._numbers.number(below), place, os.fsencode(name), _MODES[kind])
+            entry = fuse.directory_entry(self._numbers.number(below), place, os.fsencode(name), _mode(below, kind))
             size += len(entry)
             if size > asked.size:
                 break
@@ -368,6 +368,11 @@ class GuestConnection:
         for opened in self._streams.values():
             opened.stream.close(opened.handle)
         self._streams.clear()
+
+
+def _mode(path: str, kind: ViewedKind) -> int:
+    """Return type and permissions: what proc has as a stream, /proc/kmsg, is for the guest's root alone, as there."""
+    return stat.S_IFREG | 0o400 if kind is ViewedKind.STREAM and path.startswith(_PROC) else _MODES[kind]
 
 
 def _validity(path: str) -> int:

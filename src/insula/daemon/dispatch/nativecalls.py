@@ -9,16 +9,18 @@ from typing import Any
 from uuid import UUID
 
 from insula.daemon.incomingcall import Answer, Handler, IncomingCall, Work
+from insula.daemon.kernellogjob import kernel_log_job
 from insula.daemon.logstream import log_job
 from insula.daemon.serverstreams import ServerStream, StreamJob
 from insula.engine.codec import encode
 from insula.engine.console.consolehistory import LogSelection
+from insula.engine.machineviews import MEMORY
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.disassembly import listed
 from insula.engine.program.program import Program
 from insula.engine.spec import Process
 from insula.engine.threads import in_own_thread
-from insula.errors import InvalidArgumentError, OperationFailedError
+from insula.errors import InvalidArgumentError, OperationFailedError, OperationUnsupportedError
 from insula.kernel.fds import Fd
 from insula.rpc.codes.nativecodes import ExecFlags, ImageFlags, LogFlags, PlanFlags
 from insula.rpc.procedures import Insula, Procedure
@@ -31,7 +33,7 @@ from insula.storage.builders.imagebuilder import Progress
 
 HIDDEN = "(hidden)"
 """What stands in a plan for the values of environment variables."""
-_CONSOLE = "console"
+_CONSOLE, _KERNEL = "console", "kernel"
 
 
 def _json(value: object) -> str:
@@ -213,14 +215,28 @@ async def _remove(request: IncomingCall, domain: ManagedDomain, flags: int) -> A
 
 def _log(request: IncomingCall, domain: ManagedDomain, source: str, since: int, lines: int, flags: int) -> Answer:
     request.allow_flags(flags, LogFlags.FOLLOW | LogFlags.TIMESTAMPS)
-    if not (source or _CONSOLE).startswith(_CONSOLE):
-        raise InvalidArgumentError(f"unknown log '{source}': there are console, console0, console1 and so on")
-    device = None if source in ("", _CONSOLE) else source
+    if not (source or _CONSOLE).startswith(_CONSOLE) and source != _KERNEL:
+        raise InvalidArgumentError(f"unknown log '{source}': there are kernel, console, console0, console1 and so on")
+    device, follow = None if source in ("", _CONSOLE) else source, bool(flags & LogFlags.FOLLOW)
     wanted = LogSelection(
         since=since or None, lines=lines if lines >= 0 else None, stamped=bool(flags & LogFlags.TIMESTAMPS)
     )
-    request.job = log_job(request.services.consoles, domain, device, wanted, follow=bool(flags & LogFlags.FOLLOW))
+    if source == _KERNEL:
+        request.job = _kernel_log(domain, wanted, follow=follow)
+    else:
+        request.job = log_job(request.services.consoles, domain, device, wanted, follow=follow)
     return None
+
+
+def _kernel_log(domain: ManagedDomain, wanted: LogSelection, *, follow: bool) -> StreamJob:
+    run = domain.require_run()
+    memory, offsets = run.container.view.get(MEMORY), run.container.record.spec.time_offsets
+    if memory is None:
+        raise OperationUnsupportedError(
+            f"domain '{domain.name}' has no kernel log of its own: it runs without a machine view (insula info tells)"
+        )
+    boottime = 0 if offsets is None else offsets[1]
+    return kernel_log_job(memory, boottime, wanted, goes_on=(lambda: domain.run is run) if follow else None)
 
 
 def _resize(request: IncomingCall, domain: ManagedDomain, device: str | None, rows: int, columns: int) -> Answer:

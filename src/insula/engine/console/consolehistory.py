@@ -137,7 +137,7 @@ class ConsoleHistory:
         at = 0
         while at < len(data):
             if self._line_start:
-                pieces.append(_stamp(file.times.moment(start + at)) + b" ")
+                pieces.append(stamp(file.times.moment(start + at)) + b" ")
             end = data.find(b"\n", at) + 1 or len(data)
             pieces.append(data[at:end])
             self._line_start = data[end - 1] == 0x0A
@@ -231,7 +231,8 @@ def _names(path: Path) -> list[Path]:
     return [*sorted(older, key=lambda each: -int(each.suffix[1:])), path]
 
 
-def _stamp(moment: int | None) -> bytes:
+def stamp(moment: int | None) -> bytes:
+    """Return a moment, in milliseconds since the epoch, as it stands before a line; None: nobody knows when."""
     if moment is None:
         return b"-".ljust(STAMP_WIDTH)
     local = time.localtime(moment // 1000)
