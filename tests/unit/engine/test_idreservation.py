@@ -1,4 +1,5 @@
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,10 @@ import pytest
 from insula.engine import idreservation
 from insula.engine.idreservation import COUNT, DEFAULT_POOL, reserve_ids
 from insula.errors import ResourceBusyError
+from tests.waiting import until
+
+MAP_OF = idreservation._map_of
+"""As it is, whatever stands in its place below."""
 
 
 @pytest.fixture(autouse=True)
@@ -83,3 +88,15 @@ def test_ids_that_a_running_namespace_maps_are_passed_over(monkeypatch: pytest.M
     other = reserve_ids()
     assert other.idmap.root_uid == start + COUNT
     other.close()
+
+
+@pytest.mark.requires("root")
+def test_a_map_of_many_lines_is_read_to_its_end() -> None:
+    lines = "".join(f"{number} {1000 + 2 * number} 1\n" for number in range(200))
+    # A child in a user namespace of its own, which waits for its map and then for the end of its standard input.
+    with subprocess.Popen(["unshare", "--user", "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        own = os.readlink("/proc/self/ns/user")
+        until(lambda: os.readlink(f"/proc/{process.pid}/ns/user") != own, "a user namespace")
+        Path(f"/proc/{process.pid}/uid_map").write_text(lines)
+        assert len(MAP_OF(str(process.pid)).splitlines()) == 200
+        process.kill()
