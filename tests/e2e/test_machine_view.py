@@ -52,6 +52,17 @@ def test_a_guest_reads_of_its_own_machine(insulad: Insulad, guest: str) -> None:
     assert memory(insulad, guest) == 100 * 1024
 
 
+def test_programs_that_let_the_kernel_copy_read_the_same_and_anew(insulad: Insulad, guest: str) -> None:
+    """busybox' cat and cp copy by sendfile(2)."""
+    read = inside(insulad, guest, "cat", "/proc/meminfo")
+    assert read.startswith("MemTotal:") and read.endswith(" kB\n")
+    assert len(read.splitlines()) == int(inside(insulad, guest, "sh", "-c", "wc -l < /proc/meminfo"))
+    moments = [float(inside(insulad, guest, "cat", "/proc/uptime").split()[0]) for _ in range(2)]
+    assert moments[0] < moments[1]
+    inside(insulad, guest, "cp", "/proc/stat", "/copied")
+    assert inside(insulad, guest, "tail", "-n", "1", "/copied").startswith("softirq ")
+
+
 def test_without_the_word_it_reads_of_the_hosts(insulad: Insulad, busybox_root: Path) -> None:
     insulad.define(domain_xml("bb", busybox_root, memory=_MEBIBYTES))
     insulad.virsh("start", "bb")

@@ -176,9 +176,12 @@ def _packed(of: NodeAttributes) -> bytes:
     return _ATTRIBUTES.pack(of.node, of.size, 0, 0, 0, 0, 0, 0, 0, of.mode, links, of.uid, of.gid, 0, 4096, 0)
 
 
-def entry_answer(of: NodeAttributes, seconds: int) -> bytes:
-    """Return the content of the answer to LOOKUP. seconds: how long the kernel may believe it."""
-    return _ENTRY.pack(of.node, 0, seconds, seconds, 0, 0) + _packed(of)
+def entry_answer(of: NodeAttributes, seconds: int, attribute_seconds: int | None = None) -> bytes:
+    """Return the content of the answer to LOOKUP. seconds: how long the kernel may believe it; attribute_seconds: how
+    long what stat(2) says of it, if that is another time."""
+    return _ENTRY.pack(
+        of.node, 0, seconds, seconds if attribute_seconds is None else attribute_seconds, 0, 0
+    ) + _packed(of)
 
 
 def attributes_answer(of: NodeAttributes, seconds: int) -> bytes:

@@ -31,11 +31,13 @@ _STEADY, _CHANGING = 3600, 1
 """Seconds that the kernel may believe an entry: what is below sys comes and goes with processors."""
 _SYS, _PROC = "sys/", "proc/"
 _SYS_SIZE = 4096
-"""What sysfs says of each of its files; proc says 0."""
+"""What sysfs says of each of its files."""
 END_OF_STREAM = 1 << 40
 """A stream's size, and so where a seek to its end leads: the kernel does not ask, it tells with the next read."""
 _CONTENTS_MAX, _CONTENT_BYTES_MAX = 256, 2 * 1024 * 1024
 """What one guest's readers have of contents between two reads; beyond, the oldest is made anew when it is read on."""
+_MEASURED = 0.1
+"""Seconds for which a content whose size was told is the one that is read."""
 _STREAMS_MAX = 256
 """Streams that one guest has open."""
 _MODES: Mapping[ViewedKind, int] = {
@@ -74,6 +76,8 @@ class GuestConnection:
         self._owner = guest.root
         self._contents: OrderedDict[int, bytes] = OrderedDict()
         self._held = 0
+        self._measured: dict[str, tuple[float, bytes]] = {}
+        """Contents whose sizes were told a moment ago, by path, and until when they are the ones to be read."""
         self._streams: dict[int, _OpenStream] = {}
         self._began = self._last_handle = time.monotonic_ns()
         """Handles up to this one are of earlier views: files stay open across views."""
@@ -194,16 +198,24 @@ class GuestConnection:
 
     def _described(self, path: str, kind: ViewedKind) -> NodeAttributes:
         size = END_OF_STREAM if kind is ViewedKind.STREAM else _SYS_SIZE if path.startswith(_SYS) else 0
+        if _is_measured(path, kind):
+            content = self.tree.content(path)
+            self._measured[path] = (time.monotonic() + _MEASURED, content)
+            size = len(content)
         return NodeAttributes(self._numbers.number(path), _mode(path, kind), size, *self._owner)
 
     def _look_up(self, request: FuseRequest) -> bytes:
         parent, name = self._path(request.node), os.fsdecode(request.body.split(b"\0", 1)[0])
         path = f"{parent}/{name}" if parent else name
-        return fuse.entry_answer(self._described(path, self._known(path)), _validity(path))
+        kind = self._known(path)
+        seconds = 0 if _is_measured(path, kind) else _validity(path)
+        return fuse.entry_answer(self._described(path, kind), _validity(path), seconds)
 
     def _attributes(self, request: FuseRequest) -> bytes:
         path = self._path(request.node)
-        return fuse.attributes_answer(self._described(path, self._known(path)), _validity(path))
+        kind = self._known(path)
+        seconds = 0 if _is_measured(path, kind) else _validity(path)
+        return fuse.attributes_answer(self._described(path, kind), seconds)
 
     def _keep_attributes(self, request: FuseRequest) -> bytes:
         """Answer who opens a stream to write it anew, as a shell does: nothing is cut. All else is refused."""
@@ -258,7 +270,8 @@ class GuestConnection:
             former = asked.handle <= self._began
             if asked.handle in self._streams or (former and self._known(path) is ViewedKind.STREAM):
                 return self._read_stream(request, asked)
-            content = self.tree.content(path)
+            until, measured = self._measured.pop(path, (0.0, b""))
+            content = measured if time.monotonic() < until else self.tree.content(path)
             self._hold(asked.handle, content)
         return content[asked.offset : asked.offset + asked.size]
 
@@ -368,6 +381,12 @@ class GuestConnection:
         for opened in self._streams.values():
             opened.stream.close(opened.handle)
         self._streams.clear()
+
+
+def _is_measured(path: str, kind: ViewedKind) -> bool:
+    """Whether a file's size is that of its content. The kernel serves sendfile(2) and splice(2), by which busybox' cat
+    and cp read, through its page cache, up to the size that it knows: of a size of 0 nothing."""
+    return kind is ViewedKind.FILE and path.startswith(_PROC)
 
 
 def _mode(path: str, kind: ViewedKind) -> int:
