@@ -1,16 +1,18 @@
 """A guest's own kernel log, as its own programs and the host's administrator read it, through a real daemon."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.guests import domain_xml, inside, insula
+from tests.e2e.guests import copy_tree, domain_xml, inside, insula
 from tests.insulad import Insulad
 from tests.waiting import until
 
 pytestmark = [pytest.mark.requires("virsh", "overlay.idmapped", "fs.fuse"), pytest.mark.machine("mounts", "cgroups")]
 
+RELEASES = [pytest.param(each, marks=pytest.mark.requires(f"debian-{each}-image")) for each in ("12", "13")]
 _VIEW = "<insula:view enabled='yes'/>"
 
 
@@ -59,3 +61,24 @@ def test_a_guest_without_a_view_has_none(insulad: Insulad, busybox_root: Path) -
     refused = insula(insulad, "log", "--kernel", "bb", check=False)
     assert refused.returncode != 0
     assert "machine view" in refused.stderr
+
+
+@pytest.fixture(params=RELEASES)
+def debian(insulad: Insulad, debian_root: Callable[[str], Path], scratch: Path, request: pytest.FixtureRequest) -> str:
+    (scratch / "debian").mkdir()
+    insulad.define(domain_xml("deb", copy_tree(debian_root(request.param), scratch / "debian"), settings=_VIEW))
+    insulad.virsh("start", "deb")
+    return "deb"
+
+
+def journal(insulad: Insulad) -> str:
+    return insula(insulad, "log", "--journal", "deb", check=False).stdout
+
+
+@pytest.mark.timeout(400)
+def test_journald_takes_the_log_and_the_journal_is_told_on_the_host(insulad: Insulad, debian: str) -> None:
+    until(lambda: "the log of guest 'deb' begins" in journal(insulad), "the log's first line in the journal", 120)
+    inside(insulad, debian, "sh", "-c", "echo '<11>broken inside' > /dev/kmsg")
+    until(lambda: "broken inside" in journal(insulad), "the line in the journal", 20)
+    assert "broken inside" in inside(insulad, debian, "dmesg")
+    assert said(insulad, debian)[0].endswith("the log of guest 'deb' begins")
