@@ -32,7 +32,7 @@ class Crash:
     def of(cls, arguments: Sequence[str]) -> "Crash":
         """Return what the kernel says with ARGUMENTS. Raises: InvalidArgumentError."""
         names = ARGUMENTS.split()
-        if len(arguments) < len(names) - 1:
+        if not len(names) - 1 <= len(arguments) <= len(names):  # a host's name with spaces is several before Linux 5.3
             raise InvalidArgumentError(f"{len(arguments)} arguments came: the kernel's are {ARGUMENTS}")
         said = dict(zip(names, arguments, strict=False))
         try:

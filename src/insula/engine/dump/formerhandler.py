@@ -5,8 +5,8 @@ expanded as the kernel would. Source: core(5).
 """
 
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -20,6 +20,8 @@ _KEY = "kernel.core_pattern"
 _SIZE_MAX = 1 << 16
 _PATTERN_MAX = 1024
 _UNLIMITED = 1 << 62
+_LEAST = 4096
+"""Bytes of RLIMIT_CORE below which the kernel makes no file of a core: ELF_EXEC_PAGESIZE."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,20 +74,45 @@ def _argument(word: str, values: dict[str, str]) -> str:
 
 
 def _kept(path: str, crash: Crash, stream: int) -> str:
-    """Make a new file of a core, as its process's user, or as root where that must not read it."""
+    """Make a new file of a core, as its process's user would, or as root where that must not read it.
+
+    Raises: OperationFailedError, OSError, for whatever the kernel had not done for it either.
+    """
     if not path.startswith("/") or ".." in path.split("/"):
         raise OperationFailedError(
             f"'{path}' is no absolute path: a program's own directory is not written to from here"
         )
+    most = _UNLIMITED if crash.limit is None else crash.limit
+    if most < _LEAST:
+        raise OperationFailedError(f"its RLIMIT_CORE is {most}, which is too little for a core")
+    if not os.path.samestat(os.stat(f"/proc/{crash.pid}/root"), os.stat("/")):
+        raise OperationFailedError(f"it has another root than the host, where '{path}' is not its to write to")
     making = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    file = os.open(path, making, 0o600)
-    try:
-        copied(stream, file, _UNLIMITED if crash.limit is None else crash.limit)
-        if not crash.private:
-            os.fchown(file, crash.uid, crash.gid)
-    finally:
-        os.close(file)
+    with _rights_of(crash):
+        file = os.open(path, making, 0o600)
+        try:
+            copied(stream, file, most)
+        finally:
+            os.close(file)
     return path
+
+
+@contextmanager
+def _rights_of(crash: Crash) -> Iterator[None]:
+    """Be the user of a process that crashed: directories that it cannot write to, links of others', and quotas hold."""
+    if crash.private or os.geteuid() != 0:
+        yield
+        return
+    groups, group = os.getgroups(), os.getegid()
+    try:
+        os.setgroups([crash.gid])
+        os.setegid(crash.gid)
+        os.seteuid(crash.uid)
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
 
 
 def _content(path: Path) -> str:

@@ -22,7 +22,7 @@ def test_what_the_kernel_says_is_read() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], SAID[:8], ["x", *SAID[1:]], ["0", *SAID[1:]], ["-7", *SAID[1:]], [*SAID[:5], "", *SAID[6:]]],
+    [[], SAID[:8], ["x", *SAID[1:]], ["0", *SAID[1:]], ["-7", *SAID[1:]], [*SAID[:5], "", *SAID[6:]], [*SAID, "x"]],
 )
 def test_what_it_does_not_say_is_refused(arguments: list[str]) -> None:
     with pytest.raises(InvalidArgumentError, match=r"arguments came|is not what the kernel says|names no process"):

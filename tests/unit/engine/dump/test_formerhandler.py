@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,56 @@ def test_a_path_becomes_a_new_file_of_its_user(former: FormerHandler, crash: Cra
     assert (path.stat().st_size, stat.S_IMODE(path.stat().st_mode)) == (4096, 0o600), "cut at its RLIMIT_CORE"
     with pytest.raises(FileExistsError):
         take(former, crash, b"y")
+
+
+@pytest.mark.requires("root")
+def test_a_user_gets_a_file_only_where_it_could_make_one_and_of_its_own(
+    former: FormerHandler, crash: Crash, tmp_path: Path
+) -> None:
+    crash = replace(crash, uid=64123, gid=64124)
+    for directory in (tmp_path.parent.parent, tmp_path.parent, tmp_path):  # pytest's own
+        directory.chmod(0o755)
+    (tmp_path / "private").mkdir(mode=0o755)
+    (tmp_path / "public").mkdir()
+    (tmp_path / "public").chmod(0o777)
+    (tmp_path / "own").write_text(f"{tmp_path}/private/core")
+    with pytest.raises(PermissionError):
+        take(former, crash, b"x")
+    assert os.geteuid() == 0
+    (tmp_path / "public/link").symlink_to(tmp_path / "private")
+    (tmp_path / "own").write_text(f"{tmp_path}/public/link/core")
+    with pytest.raises(PermissionError):
+        take(former, crash, b"x")
+    (tmp_path / "own").write_text(f"{tmp_path}/public/core")
+    made = Path(take(former, crash, b"x")).stat()
+    assert (made.st_uid, made.st_gid, stat.S_IMODE(made.st_mode)) == (64123, 64124, 0o600)
+    (tmp_path / "own").write_text(f"{tmp_path}/private/core")
+    secret = Path(take(former, replace(crash, private=True), b"x")).stat()
+    assert (secret.st_uid, stat.S_IMODE(secret.st_mode)) == (0, 0o600)
+
+
+@pytest.mark.parametrize("limit", [0, 1, 4095])
+def test_a_limit_too_small_for_a_core_leaves_no_file(
+    former: FormerHandler, crash: Crash, tmp_path: Path, limit: int
+) -> None:
+    (tmp_path / "own").write_text(f"{tmp_path}/core")
+    with pytest.raises(OperationFailedError, match=f"RLIMIT_CORE is {limit}"):
+        take(former, replace(crash, limit=limit), b"x")
+    assert not (tmp_path / "core").exists()
+
+
+@pytest.mark.requires("root")
+def test_whoever_has_another_root_writes_nothing_below_the_hosts(
+    former: FormerHandler, crash: Crash, tmp_path: Path
+) -> None:
+    (tmp_path / "own").write_text(f"{tmp_path}/core")
+    code = f"import os; os.chroot({str(tmp_path)!r}); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as jailed:
+        assert jailed.stdout is not None and jailed.stdout.readline()
+        with pytest.raises(OperationFailedError, match="another root"):
+            take(former, replace(crash, pid=jailed.pid, tid=jailed.pid), b"x")
+        jailed.communicate(b"\n", timeout=patience(60))
+    assert not (tmp_path / "core").exists()
 
 
 @pytest.mark.parametrize(
