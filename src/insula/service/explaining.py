@@ -86,6 +86,7 @@ class ExplainVerbs:
 
         Raises: InvalidArgumentError for one that was not.
         """
+        self._guest.domain_of_executed(number)  # one that is forgotten is no domain's: who may ask is not known
         found = self._traces.pop(number, None)
         if found is None:
             raise InvalidArgumentError(

@@ -50,6 +50,7 @@ class _Guest:
         self.error = error
         self.says = says
         self.number = 0
+        self.forgotten: set[int] = set()
 
     async def execute(self, managed: Any, process: Process, *, tracer: int, **further: Any) -> StartedProgram:
         if self.says:
@@ -62,6 +63,10 @@ class _Guest:
             raise self.error
         self.number += 1
         return StartedProgram(id=self.number, pid=os.getpid(), master=None)
+
+    def domain_of_executed(self, number: int) -> None:
+        if number in self.forgotten:
+            raise InvalidArgumentError("it ended long ago")
 
 
 class _Looker:
@@ -109,6 +114,15 @@ async def test_an_explanation_is_told_once() -> None:
         explain.explained(started.id)
     with pytest.raises(InvalidArgumentError):
         explain.explained(4711)
+
+
+async def test_of_a_program_whose_domain_is_forgotten_nothing_is_told() -> None:
+    programs = _Guest()
+    explain, _ = verbs(Trace(status=0), programs)
+    started = await explain.execute(managed(), PROCESS)
+    programs.forgotten.add(started.id)
+    with pytest.raises(InvalidArgumentError, match="long ago"):
+        explain.explained(started.id)
 
 
 async def test_those_that_nobody_asks_for_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ So who is traced loses nothing but time. Source: ptrace(2).
 """
 
 import errno
+import os
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +18,7 @@ from insula.engine.explain.weighing import weighed
 from insula.kernel import ptrace
 from insula.kernel.callfilter import AUDIT_NUMBERS
 from insula.kernel.callnumbers import call_numbers
+from insula.kernel.namespacetree import is_below
 from insula.kernel.ptrace import CallEntry, StopKind, TraceOption, TraceStop
 
 CALLS_MAX = 150
@@ -90,6 +92,7 @@ class CallTracer:
     def follow(self) -> Trace:
         """Follow the program to its end; return what failed. Raises: OSError if it cannot be traced."""
         ptrace.seize(self._pid, _OPTIONS)
+        self._require_of_guest()
         ptrace.interrupt(self._pid)
         self._threads[self._pid] = _Thread()
         self._take(ptrace.next_stop())
@@ -105,6 +108,15 @@ class CallTracer:
         calls = weighed(tuple(self._failed.values()), self._ends, status)
         return Trace(status=status, calls=calls, overlooked=self._overlooked)
 
+    def _require_of_guest(self) -> None:
+        """Raises: OSError(ESRCH) if the number was another's before we held it: ours, and it is let go as we end."""
+        namespace = os.open(f"/proc/{self._pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if not is_below(namespace, f"/proc/{self._init}/ns/pid"):
+                raise ProcessLookupError(errno.ESRCH, "what was to be traced has ended")
+        finally:
+            os.close(namespace)
+
     def _take(self, stop: TraceStop) -> None:
         with suppress(ProcessLookupError):
             self._answer(stop)
@@ -114,7 +126,7 @@ class CallTracer:
         if stop.kind is StopKind.ENDED:
             self._threads.pop(tid, None)
             if tid in self._pids:
-                self._ends[self._pids[tid]] = stop.detail
+                self._keep_end(self._pids.pop(tid), stop.detail)
             return
         thread = self._threads.setdefault(tid, _Thread(executed=True))
         if stop.kind is StopKind.PAUSED:
@@ -125,6 +137,13 @@ class CallTracer:
         elif stop.kind is StopKind.CALL:
             self._see(tid, thread)
         ptrace.go_to_next_call(tid, stop.detail if stop.kind is StopKind.SIGNAL else 0)
+
+    def _keep_end(self, pid: int, status: int) -> None:
+        """Keep how a process ended, by the guest's pid, as long as a failure of it is kept."""
+        self._ends[pid] = status
+        if len(self._ends) > 2 * CALLS_MAX:
+            kept = {each.caller.pid for each in self._failed.values()}
+            self._ends = {each: status for each, status in self._ends.items() if each in kept}
 
     def _see(self, tid: int, thread: _Thread) -> None:
         at = ptrace.call_at(tid)

@@ -82,6 +82,34 @@ def test_who_is_traced_goes_on_should_the_tracer_die() -> None:
             os.close(each)
 
 
+def test_who_got_the_number_of_a_guests_process_is_let_go_untouched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calltracer, "is_below", lambda *_: False)
+    end, go = os.pipe()
+    target = waiting(("/bin/true",), end)
+    tracer = os.fork()
+    if tracer == 0:
+        status = 1
+        try:
+            calltracer.CallTracer(target, os.getpid(), partial(let_go, go)).follow()
+        except ProcessLookupError:
+            status = 7
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(tracer, 0)[1]) == 7
+    assert os.waitpid(target, os.WNOHANG) == (0, 0) and _tracer_of(target) == 0
+    let_go(go)
+    assert os.waitpid(target, 0)[1] == 0
+    for each in (end, go):
+        os.close(each)
+
+
+def test_however_many_processes_fail_their_ends_take_no_more_room_than_what_is_kept() -> None:
+    tracer = calltracer.CallTracer(1, 1, lambda: None)
+    for pid in range(10 * calltracer.CALLS_MAX):
+        tracer._keep_end(pid, 256)
+    assert len(tracer._ends) <= 2 * calltracer.CALLS_MAX
+
+
 def _comm(pid: int) -> str:
     with open(f"/proc/{pid}/comm") as file:
         return file.read()
