@@ -19,6 +19,8 @@ SYSTEMD = "systemd"
 OPTIONS: tuple[tuple[str, str | None], ...] = (("none", None), ("name", SYSTEMD))
 """What it is mounted with, outside and inside. Inside it must be there already, and shows the guest's group alone."""
 _HANDED_OVER = ("", "cgroup.procs", "tasks")
+_ROOT_MODE = 0o711
+"""Guests without a group here are in the root, and may mount that: they pass it, and see no names of others' groups."""
 _PATIENCE = 10.0
 _ATTEMPTS = 50
 _PAUSE = 0.01
@@ -36,6 +38,7 @@ def make_named(group: str, pid: int, owner: tuple[int, int] | None, name: str = 
     Raises: OSError; FileExistsError if there is such a group; EINVAL or EPERM in a control group namespace of our own.
     """
     with _opened(name) as top:
+        os.chmod(top, _ROOT_MODE)
         directory = f"{top}/{group}"
         os.mkdir(directory, 0o755)
         try:

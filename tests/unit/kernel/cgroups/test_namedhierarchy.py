@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,12 @@ def test_a_process_that_cannot_be_moved_leaves_no_group(hierarchy: Path, monkeyp
     with pytest.raises(ProcessLookupError):
         make_named("insula-a", 4711, None)
     assert list(hierarchy.iterdir()) == []
+
+
+def test_who_is_in_the_root_sees_no_names_of_groups(hierarchy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joining, "move", lambda pid, path: None)
+    make_named("insula-a", 4711, None)
+    assert (hierarchy / "insula-a").is_dir() and stat.S_IMODE(hierarchy.stat().st_mode) == 0o711
 
 
 def test_a_group_goes_with_what_was_made_below_it_and_may_be_gone(hierarchy: Path) -> None:
