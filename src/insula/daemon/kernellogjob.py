@@ -3,9 +3,11 @@
 import asyncio
 import os
 from collections.abc import Callable
+from functools import partial
 
 from insula.daemon.serverstreams import ServerStream, StreamJob
 from insula.engine.console.consolehistory import LogSelection, stamp
+from insula.engine.threads import in_own_thread
 from insula.kernel.fds import Fd
 from insula.rpc.frames import STREAM_DATA_MAX
 from insula.view.keptlog import KeptLine, KeptLog
@@ -26,12 +28,12 @@ def kernel_log_job(
     log = KeptLog(own, boottime)
 
     async def serve(stream: ServerStream) -> None:
-        there = log.lines()
+        there = await in_own_thread(log.lines)
         following = there[-1].sequence + 1 if there else 0
         await _send(stream, _selected(there, wanted), stamped=wanted.stamped)
         while goes_on is not None and goes_on():
             await asyncio.sleep(LOOK_AGAIN)
-            more = log.lines(following)
+            more = await in_own_thread(partial(log.lines, following))
             following = more[-1].sequence + 1 if more else following
             await _send(stream, more, stamped=wanted.stamped)
 

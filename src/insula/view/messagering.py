@@ -86,6 +86,11 @@ class MessageRing:
         """Return the sequence of the oldest record by the heads alone."""
         return _latest_head(memory)[1]
 
+    @staticmethod
+    def following(memory: "memoryview[int]") -> int:
+        """Return the sequence of the next record by the heads alone."""
+        return _latest_head(memory)[2]
+
     def _load(self) -> None:
         self._number, self.first, self.next, place, end_of_all, self.cleared = _latest_head(self._memory)
         if not self._number:

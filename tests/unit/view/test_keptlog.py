@@ -40,6 +40,17 @@ def test_only_what_is_new_is_asked_for(memory: int) -> None:
     assert KeptLog(memory).lines(5) == []
 
 
+def test_who_follows_it_reads_no_record_while_there_is_no_more(memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    ring, log = MessageRing(KeptCells(memory).log), KeptLog(memory)
+    for _ in range(9000):  # more than there is room for
+        ring.append(6, 0, b"")
+    monkeypatch.setattr(log.__class__, "_records", lambda _self: pytest.fail("records were read"))
+    assert log.lines(ring.next) == []
+    monkeypatch.undo()
+    ring.append(6, 0, b"more")
+    assert [each.text[-5:] for each in log.lines(ring.next - 1)] == [b"more\n"]
+
+
 def test_before_any_view_was_there_it_is_empty(memory: int) -> None:
     assert KeptLog(memory).lines() == []
 
