@@ -38,6 +38,9 @@ _PATIENCE = 600.0
 """Seconds for a core: a guest's own file system may take as long as it likes."""
 _TURN = 5.0
 """Seconds that a core waits for the one before it, of the same guest."""
+_PLACES = ("cgroup.procs", "cgroup.threads", "cgroup.events", "tasks", "notify_on_release")
+"""Files of a guest's group of which one is locked by each core that waits: three on either version. The kernel runs few
+programs like this one at once (kernel.core_pipe_limit): a guest that crashes without end is not to have them all."""
 _PAUSE = 0.05
 _NAME_MAX = 240
 
@@ -145,17 +148,44 @@ def _turn_of(guest: CrashedGuest) -> int:
 
     Raises: OperationFailedError for one that would wait for long.
     """
-    lock = os.open(guest.group.directories[-1], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    deadline = time.monotonic() + _TURN
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return lock
-        except BlockingIOError:
+    directory = guest.group.directories[-1]
+    lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    place = None
+    try:
+        deadline = time.monotonic() + _TURN
+        while not _locked(lock):
+            place = _waiting_place(directory) if place is None else place
+            if place is None:
+                raise OperationFailedError("another core of this guest is being kept, and others wait already")
             if time.monotonic() >= deadline:
-                os.close(lock)
-                raise OperationFailedError("another core of this guest is being kept") from None
+                raise OperationFailedError("another core of this guest is being kept")
             time.sleep(_PAUSE)
+        return lock
+    except BaseException:
+        os.close(lock)
+        raise
+    finally:
+        if place is not None:
+            os.close(place)
+
+
+def _waiting_place(directory: str) -> int | None:
+    """Return what holds one of a guest's few places to wait at, None if all are taken."""
+    for name in _PLACES:
+        with suppress(FileNotFoundError):
+            place = os.open(f"{directory}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+            if _locked(place):
+                return place
+            os.close(place)
+    return None
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

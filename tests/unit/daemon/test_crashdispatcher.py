@@ -89,9 +89,20 @@ def test_cores_of_one_guest_are_taken_one_by_one(
     dispatcher = CrashDispatcher(hierarchies=NOWHERE, former=former, dumping=lambda pid: True)
     assert dispatcher.dispatch(crash(), stream) == "kept in domain 'web' as c (4 bytes, cut)"
     held = crashdispatcher._turn_of(guest)
-    with pytest.raises(OperationFailedError, match="another core of this guest is being kept"):
+    with pytest.raises(OperationFailedError, match="others wait already"):
         dispatcher.dispatch(crash(), stream)
-    os.close(held)
+    for name in ("cgroup.procs", "cgroup.events"):
+        Path(group.directories[-1], name).touch()
+    with pytest.raises(OperationFailedError, match=r"another core of this guest is being kept$"):
+        dispatcher.dispatch(crash(), stream)
+    places = [crashdispatcher._waiting_place(group.directories[-1]) for _ in range(3)]
+    assert None not in places[:2] and places[2] is None
+    monkeypatch.setattr(crashdispatcher, "_TURN", 600.0)  # nobody waits who has no place
+    with pytest.raises(OperationFailedError, match="others wait already"):
+        dispatcher.dispatch(crash(), stream)
+    for each in (held, *places):
+        if each is not None:
+            os.close(each)
     assert dispatcher.dispatch(crash(), stream).startswith("kept")
     os.close(stream)
 
