@@ -18,7 +18,9 @@ _LABELS = (("evidence", "because"), ("change", "change"), ("advice", "note"), ("
 
 def _explain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("domain", help="name, id or UUID")
-    parser.add_argument("-a", "--all", action="store_true", help="every call that failed, not the one that mattered")
+    parser.add_argument(
+        "-a", "--all", action="store_true", help="every call that was refused, not the one that mattered"
+    )
     parser.add_argument("-u", "--user", help="name or number, as the guest has it (default: root)")
     parser.add_argument("-g", "--group", help="name or number, as the guest has it")
     parser.add_argument("-w", "--cwd", default=None, help="working directory (default: the user's home)")
@@ -73,7 +75,7 @@ def explanation_lines(told: Mapping[str, Any], *, everything: bool) -> Iterator[
     refusals = told["refusals"]
     shown = [each for each in refusals if everything or each["mattered"]]
     yield ""
-    yield f"{_end(told['status'])}; {_count(len(refusals), 'call')} of it failed"
+    yield f"{_end(told['status'])}; {_refused(len(refusals))}"
     for each in shown:
         yield ""
         yield from _refusal(each)
@@ -92,8 +94,11 @@ def _end(status: int | None) -> str:
     return f"the command ended with {exit_words(status)}"
 
 
-def _count(number: int, noun: str) -> str:
-    return f"1 {noun}" if number == 1 else f"{number} {noun}s"
+def _refused(number: int) -> str:
+    """A file that is not there, or a network without a route, is no refusal: no layer said no."""
+    if not number:
+        return "none of its calls was refused"
+    return f"{number} of its calls {'was' if number == 1 else 'were'} refused"
 
 
 def _refusal(refusal: Mapping[str, Any]) -> Iterator[str]:

@@ -45,8 +45,9 @@ def _limits_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-a", "--all", action="store_true", help="those too that are not set, and those it cannot have")
     list_arguments(parser, LIMIT_FIELDS)
     parser.epilog = (
-        "Pressure is the part of the last ten seconds in which some, and all, of its work waited for that. Events are "
-        "counted from its start on. JSON tells all limits."
+        "Configured is by the definition that counts now: of a domain that runs, what --config alone has changed "
+        "counts from its next start on. Pressure is the part of the last ten seconds in which some, and all, of its "
+        "work waited for that. Events are counted from its start on. JSON tells all limits."
     )
 
 

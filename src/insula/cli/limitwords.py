@@ -13,14 +13,16 @@ Reader = Callable[[str], int | str]
 Call = Callable[[Domain, Values, Affect], None]
 
 
-def _count(none: int) -> Reader:
-    """Return what reads a number. none: what takes the limit away."""
+def _count(none: int, least: int = 0, most: int = (1 << 32) - 1) -> Reader:
+    """Return what reads a number. none: what takes the limit away; least, most: what the call has room for."""
 
     def read(text: str) -> int:
         if text.lower() in ("", NO_LIMIT):
             return none
         if not text.removeprefix("-").isdecimal():
             raise InvalidArgumentError(f"'{text}' is no number; give one, or none")
+        if not least <= int(text) <= most:
+            raise InvalidArgumentError(f"{text} is out of range; give a number from {least} to {most}, or none")
         return int(text)
 
     return read
@@ -73,7 +75,7 @@ LIMIT_WORDS: Mapping[str, tuple[Call, Reader]] = {
     "min_guarantee": (_memory, _size("0")),
     "cpu_shares": (_scheduling, _count(1024)),
     "vcpu_period": (_scheduling, _count(100_000)),
-    "vcpu_quota": (_scheduling, _count(-1)),
+    "vcpu_quota": (_scheduling, _count(-1, -1, (1 << 63) - 1)),
     "numa_mode": (_numa, _mode),
     "numa_nodeset": (_numa, lambda text: "" if text.lower() == NO_LIMIT else text),
     "weight": (_blocks, _count(0)),
@@ -93,6 +95,24 @@ LIMIT_WORDS: Mapping[str, tuple[Call, Reader]] = {
 }
 """Each limit by its name: libvirt's where it has one."""
 
+SHOWN_WORDS: Mapping[str, str] = {
+    "memory_soft": "soft_limit",
+    "memory_guarantee": "min_guarantee",
+    "memory_and_swap": "swap_hard_limit",
+    "zswap": "zswap_limit",
+    "cpu_quota": "vcpu_quota",
+    "cpu_period": "vcpu_period",
+    "memory_nodes": "numa_nodeset",
+    "block_weight": "weight",
+}
+"""Limits that `insula limits` shows under another name, which means the same here."""
+
+_ELSEWHERE: Mapping[str, str] = {
+    "memory": "--memory SIZE sets it, or hard_limit=SIZE below that",
+    "cpus": "--vcpus NUMBER sets how many there are, virsh vcpupin which",
+    "groups": "the number of control groups is bounded by Insula, and not to be set",
+}
+
 
 def limit_changes(found: Domain, settings: Iterable[str]) -> list[Callable[[Affect], None]]:
     """Return the changes that texts of `LIMIT=VALUE` mean, one for each call that takes them.
@@ -102,7 +122,8 @@ def limit_changes(found: Domain, settings: Iterable[str]) -> list[Callable[[Affe
     calls: dict[Call, Values] = {}
     files: list[str] = []
     for each in settings:
-        word, equals, text = each.partition("=")
+        name, equals, text = each.partition("=")
+        word = SHOWN_WORDS.get(name, name)
         if not equals:
             raise InvalidArgumentError(f"'{each}' is no LIMIT=VALUE, such as pids=512")
         if word in LIMIT_WORDS:
@@ -110,6 +131,8 @@ def limit_changes(found: Domain, settings: Iterable[str]) -> list[Callable[[Affe
             calls.setdefault(call, {})[word] = read(text)
         elif "." in word:
             files.append(f"{word}={'' if text.lower() == NO_LIMIT else text}")
+        elif word in _ELSEWHERE:
+            raise InvalidArgumentError(f"'{word}' is no LIMIT of LIMIT=VALUE: {_ELSEWHERE[word]}")
         else:
             raise InvalidArgumentError(f"there is no limit '{word}'; there are {', '.join(LIMIT_WORDS)}")
     if files:

@@ -18,20 +18,23 @@ _MAXIMUM = 1 << 2
 
 def _set_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("domain", help="name, id or UUID")
-    parser.add_argument("settings", nargs="*", metavar="LIMIT=VALUE", help=f"of {', '.join(LIMIT_WORDS)}, or a file")
+    parser.add_argument(
+        "settings", nargs="*", default=[], metavar="LIMIT=VALUE", help=f"of {', '.join(LIMIT_WORDS)}, or a file"
+    )
     parser.add_argument("-m", "--memory", help="limit, such as 512m, or none; a bare number is MiB")
     parser.add_argument("--vcpus", type=int, help="how many of the host's processors it has")
     parser.add_argument("--cpus", help="processors' worth of time, such as 1.5, or none")
     parser.add_argument("--cpu-shares", type=int, help="of processor time against others, where they all want it")
     parser.add_argument("--io-weight", type=int, help="of disk time against others, 10 to 1000")
-    parser.add_argument("--pids", type=int, help="processes and threads at most")
+    parser.add_argument("--pids", help="processes and threads at most, or none for the usual number")
     parser.add_argument("--title", help="one line for people; '' takes it away")
     parser.add_argument("--description", help="more for people; '' takes it away")
     parser.add_argument("--live", action="store_true", help="of what runs now")
     parser.add_argument("--config", action="store_true", help="of the definition, from the next start on")
     parser.epilog = (
         "Without --live and --config both are meant, as far as there are both. A LIMIT with a dot is a control file of "
-        "the guest's group, such as memory.oom.group=1; none, or no value, takes a limit away. insula limits shows all."
+        "the guest's group, such as memory.oom.group=1; none, or no value, takes a limit away; a size is in MiB unless "
+        "it says k, m, g or t. insula limits shows all; the names that it shows are understood, too."
     )
 
 
@@ -44,15 +47,15 @@ def _set(options: argparse.Namespace, host: Host) -> int:
         (options.cpus, lambda: found.set_scheduling(_scheduling(options.cpus), affect)),
         (options.cpu_shares, lambda: found.set_scheduling({"cpu_shares": options.cpu_shares}, affect)),
         (options.io_weight, lambda: found.set_block_tuning({"weight": options.io_weight}, affect)),
-        (options.pids, lambda: found.set_limits({"pids": options.pids}, affect)),
         (options.title, lambda: found.set_metadata(MetadataType.TITLE, options.title or None, flags=affect)),
         (
             options.description,
             lambda: found.set_metadata(MetadataType.DESCRIPTION, options.description or None, flags=affect),
         ),
     ]
+    settings = [*options.settings, *([] if options.pids is None else [f"pids={options.pids}"])]
     wanted = [change for value, change in changes if value is not None]
-    wanted += [partial(change, affect) for change in limit_changes(found, options.settings)]
+    wanted += [partial(change, affect) for change in limit_changes(found, settings)]
     if not wanted:
         raise InvalidArgumentError("say what to set, such as --memory 512m, or pids=512")
     for change in wanted:

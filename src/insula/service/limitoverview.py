@@ -56,7 +56,7 @@ def limit_rows(managed: ManagedDomain) -> list[LimitRow]:
     rows = [] if managed.run is None else list(_held(managed.run.container.group, said, managed))
     if managed.run is None:
         nothing = HeldLimits()
-        rows = [LimitRow(name=name, unit=unit, configured=getattr(said, name)) for name, unit in _UNITS.items()]
+        rows = [LimitRow(name=name, unit=unit, configured=_said(said, name)) for name, unit in _UNITS.items()]
         rows += [*_several(said, nothing), *_keys(said, None)]
     return [*rows, *_resource_limits(managed.current, managed.run), *_settings(managed.current)]
 
@@ -89,12 +89,18 @@ _UNITS = {
 """The limits of which there is one each, by the names of `Limits`."""
 
 
+def _said(said: Limits, name: str) -> Value:
+    """Return what is configured; libvirt's -1 for no quota is none."""
+    value: Value = getattr(said, name)
+    return None if name == "cpu_quota" and isinstance(value, int) and value < 0 else value
+
+
 def _held(group: Cgroup, said: Limits, managed: ManagedDomain) -> Iterator[LimitRow]:
     held, stats = group.limits(), group.stats()
     uses, events = _uses(group, stats), _events(group, stats)
     pressures = {resource: _pressure(group, resource) for resource in ("memory", "cpu", "io")}
     for name, unit in _UNITS.items():
-        wanted = getattr(said, name)
+        wanted = _said(said, name)
         if name == "cpus" and managed.current.vcpu.cpus is not None:  # whence its seats are chosen
             wanted = format_cpuset(managed.current.vcpu.cpus)
         yield LimitRow(

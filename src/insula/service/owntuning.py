@@ -92,6 +92,10 @@ def _changed(domain: DomainDefinition, values: Values) -> DomainDefinition:
     settings = domain.settings
     for name, value in values.items():
         settings = _CHANGES[name](settings, value)
+    burst = settings.cpu.burst if settings.cpu is not None else None
+    quota = domain.cpu_tune.quota if domain.cpu_tune is not None else None
+    if "cpu_burst" in values and burst is not None and quota is not None and 0 < quota < burst:
+        raise InvalidArgumentError(f"a burst of {burst} is above the domain's quota of {quota}: raise that first")
     metadata = domain.metadata or Metadata()
     return replace(domain, metadata=replace(metadata, settings=settings))
 

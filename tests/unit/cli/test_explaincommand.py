@@ -48,7 +48,7 @@ def test_a_command_is_traced_and_what_mattered_is_told(capsys: pytest.CaptureFix
     assert run(client, "web", "--", "date", "-s", "now") == 0
     told = capsys.readouterr().out
     assert client.flags == 2 and '["date", "-s", "now"]' in client.request
-    assert "ended with status 1; 2 calls of it failed" in told
+    assert "ended with status 1; 2 of its calls were refused" in told
     assert 'date[7]: settimeofday("x"): EPERM (Operation not permitted), 2 times' in told
     assert "refused by: capability" in told and "change: <sys_time/>" in told and "bpf" not in told
 
@@ -77,6 +77,8 @@ def test_ends_are_told_in_words() -> None:
         return next(line for line in explanation_lines({**TOLD, "status": status}, everything=False) if line)
 
     assert first(0).startswith("the command succeeded")
+    none = next(line for line in explanation_lines({**TOLD, "refusals": []}, everything=False) if line)
+    assert none.endswith("; none of its calls was refused")
     assert first(None).startswith("how the command ended is not known")
     assert "signal 9" in first(9)
 

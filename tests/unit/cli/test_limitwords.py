@@ -2,12 +2,13 @@
 
 import pytest
 
-from insula.cli.limitwords import LIMIT_WORDS, limit_changes
+from insula.cli.limitwords import _ELSEWHERE, LIMIT_WORDS, SHOWN_WORDS, limit_changes
 from insula.errors import InvalidArgumentError
 from insula.model.numbers import Affect, ParameterType
 from insula.rpc.procedures import Insula, Remote
 from insula.service.blocktuning import BLKIO
 from insula.service.cputuning import CPU
+from insula.service.limitoverview import _UNITS
 from insula.service.memorytuning import MEMORY
 from insula.service.numatuning import NUMA
 from insula.service.owntuning import OWN
@@ -65,3 +66,22 @@ def test_none_takes_a_limit_away_by_the_calls_own_word(setting: str, value: int)
 def test_what_is_no_limit_is_refused_before_anything_is_changed(setting: str, why: str) -> None:
     with pytest.raises(InvalidArgumentError, match=why):
         made("hard_limit=64m", setting)
+
+
+def test_a_name_that_limits_shows_is_understood_or_answered_with_what_sets_it() -> None:
+    assert set(SHOWN_WORDS.values()) <= set(LIMIT_WORDS) and not set(SHOWN_WORDS) & set(LIMIT_WORDS)
+    ((_, values, _),) = made("cpu_quota=50000").made(Remote.DOMAIN_SET_SCHEDULER_PARAMETERS_FLAGS)
+    assert values == [("vcpu_quota", ParameterType.LLONG, 50000)]
+    for name, instead in (("memory", "--memory"), ("cpus", "--vcpus"), ("groups", "not to be set")):
+        with pytest.raises(InvalidArgumentError, match=instead):
+            made(f"{name}=1")
+
+
+def test_every_limit_of_which_there_is_one_can_be_set_by_the_name_it_is_shown_under() -> None:
+    assert set(_UNITS) <= {*LIMIT_WORDS, *SHOWN_WORDS, *_ELSEWHERE}
+
+
+@pytest.mark.parametrize("setting", ["pids=-1", "pids=99999999999999999999", "weight=-1", "vcpu_quota=-2"])
+def test_a_number_that_no_call_has_room_for_is_refused_with_the_range(setting: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="give a number from"):
+        made(setting)

@@ -82,3 +82,5 @@ def test_nothing_to_set_is_wrong_usage() -> None:
 def test_processes_are_limited_by_a_call_of_ours() -> None:
     client = _set(_client(), "--pids", "100", "--live")
     assert client.made(Insula.DOMAIN_SET_LIMITS) == [(WEB, [("pids", ParameterType.UINT, 100)], 1)]
+    client = _set(_client(), "--pids", "none", "--live")
+    assert client.made(Insula.DOMAIN_SET_LIMITS) == [(WEB, [("pids", ParameterType.UINT, 0)], 1)]

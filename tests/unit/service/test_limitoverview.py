@@ -35,6 +35,11 @@ async def test_of_a_domain_that_is_off_what_is_configured_is_told(rig: Rig) -> N
     assert rows["zswap"].configured is None
 
 
+async def test_no_quota_as_libvirt_says_it_is_none(rig: Rig) -> None:
+    more = "<cputune><quota>-1</quota></cputune>"
+    assert by_name(limit_rows(rig.domains.of(await running(rig, more))))["cpu_quota"].configured is None
+
+
 async def test_of_one_that_runs_what_is_in_force_and_used_too(rig: Rig) -> None:
     rows = by_name(limit_rows(rig.domains.of(await running(rig, MORE))))
     assert (rows["pids"].configured, rows["pids"].used, rows["pids"].events) == (99, 3, {"max": 0})

@@ -124,6 +124,17 @@ async def test_what_means_no_limit_is_refused_and_nothing_is_changed(
     assert (managed.current, group(rig, ref).keys.texts) == (before, {})
 
 
+async def test_a_burst_above_the_quota_is_refused_before_anything_is_changed(rig: Rig) -> None:
+    ref = await running(rig, "<cputune><quota>50000</quota></cputune>")
+    tuning, managed = rig.domains.services.tuning, rig.domains.of(ref)
+    before = managed.current
+    for affect in (Affect.CONFIG, BOTH):
+        with pytest.raises(InvalidArgumentError, match="above the domain's quota of 50000"):
+            await tuning.set_parameters(managed, OWN, parameters(cpu_burst=60000), affect)
+    assert managed.current == before
+    await tuning.set_parameters(managed, OWN, parameters(cpu_burst=50000), Affect.CONFIG)
+
+
 async def test_a_name_that_is_no_limit_is_refused(rig: Rig) -> None:
     ref = await rig.domains.define(domain_xml())
     wrong = [Parameter("cpu_brust", ParameterType.ULLONG, 1)]
