@@ -60,7 +60,7 @@ def test_a_guest_without_a_view_has_none(insulad: Insulad, busybox_root: Path) -
     insulad.virsh("start", "bb")
     refused = insula(insulad, "log", "--kernel", "bb", check=False)
     assert refused.returncode != 0
-    assert "machine view" in refused.stderr
+    assert "<insula:view enabled='yes'/> gives it one" in refused.stderr
 
 
 @pytest.fixture(params=RELEASES)

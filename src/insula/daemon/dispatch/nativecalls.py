@@ -233,7 +233,8 @@ def _kernel_log(domain: ManagedDomain, wanted: LogSelection, *, follow: bool) ->
     memory, offsets = run.container.view.get(MEMORY), run.container.record.spec.time_offsets
     if memory is None:
         raise OperationUnsupportedError(
-            f"domain '{domain.name}' has no kernel log of its own: it runs without a machine view (insula info tells)"
+            f"domain '{domain.name}' has no kernel log of its own: it runs without a machine view; "
+            "<insula:view enabled='yes'/> gives it one from its next start on (insula info tells if the host cannot)"
         )
     boottime = 0 if offsets is None else offsets[1]
     return kernel_log_job(memory, boottime, wanted, goes_on=(lambda: domain.run is run) if follow else None)
