@@ -234,7 +234,7 @@ def _kernel_log(domain: ManagedDomain, wanted: LogSelection, *, follow: bool) ->
     if memory is None:
         raise OperationUnsupportedError(
             f"domain '{domain.name}' has no kernel log of its own: it runs without a machine view; "
-            "<insula:view enabled='yes'/> gives it one from its next start on; insula doctor tells if FUSE lacks"
+            "<insula:view enabled='yes'/> gives it one from its next start on; insula doctor tells if FUSE is missing"
         )
     boottime = 0 if offsets is None else offsets[1]
     return kernel_log_job(memory, boottime, wanted, goes_on=(lambda: domain.run is run) if follow else None)
