@@ -6,23 +6,17 @@ Never blocking: what cannot be done now raises BlockingIOError.
 import os
 import socket
 import ssl
-import struct
 from contextlib import suppress
 from typing import Final, Protocol
 
-from insula.daemon.authority.saslmechanism import SecurityLayer
 from insula.daemon.partings import FD_SPACE, descriptors, hang_up, part_with
 from insula.errors import RpcError
 from insula.kernel.fds import close_all
 from insula.rpc.frames import FDS_MAX
+from insula.rpc.wrapping import SecurityLayer, WrappedPieces
 
 _CUT: Final = int(socket.MSG_CTRUNC)
 """As a number: operators of enums are Python's own functions, and this is asked at every read."""
-
-
-WRAPPED_MAX: Final = 64 * 1024
-"""Bytes that a client may wrap into one piece; it is told so before it does."""
-_LENGTH: Final = struct.Struct(">I")
 
 
 class Channel(Protocol):
@@ -136,10 +130,7 @@ class TlsChannel:
 
 
 class TcpChannel:
-    """A TCP connection without TLS, as it is until it is protected.
-
-    Wrapped, each piece is four bytes of length and what the layer makes of it. Source: RFC 4422, section 3.7.
-    """
+    """A TCP connection without TLS, as it is until it is protected."""
 
     passes_fds = False
 
@@ -147,32 +138,27 @@ class TcpChannel:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = connection
-        self._layer: SecurityLayer | None = None
-        self._wrapped = bytearray()
+        self._pieces: WrappedPieces | None = None
         self._plain = b""
-        self._outgoing = b""
-        self._covered = 0
-        """Bytes that wait in their wrapping, of those that send() was last given."""
 
     @property
     def buffered(self) -> bool:
         """Whether bytes were unwrapped and not taken, or can be; or what came is wrong, which receive tells."""
         try:
-            return bool(self._plain) or self._whole() is not None
+            return bool(self._plain) or (self._pieces is not None and self._pieces.is_whole())
         except OSError:
             return True
 
     def receive(self, size: int) -> tuple[bytes, list[int]]:
         """See `Channel`."""
-        if self._layer is None:
+        if self._pieces is None:
             return self.socket.recv(size), []
-        if not self._plain and self._whole() is None:
-            if not (data := self.socket.recv(size)):
-                return b"", []
-            self._wrapped += data
-        if not self._plain and (end := self._whole()) is not None:
-            self._plain = self._layer.unwrap(bytes(self._wrapped[_LENGTH.size : end]))
-            del self._wrapped[:end]
+        if not self._plain:
+            if not self._pieces.is_whole():
+                if not (data := self.socket.recv(size)):
+                    return b"", []
+                self._pieces.feed(data)
+            self._plain = self._pieces.take() or b""
         if not self._plain:  # which a piece may be, too: the next one has to wait for its turn
             raise BlockingIOError
         data, self._plain = self._plain[:size], self._plain[size:]
@@ -181,33 +167,20 @@ class TcpChannel:
     def send(self, data: memoryview, fd: int | None) -> int:
         """See `Channel`. What is wrapped goes whole, or the same bytes are to be given again."""
         close_all([] if fd is None else [fd])
-        if self._layer is None:
-            return self.socket.send(data, socket.MSG_NOSIGNAL)
-        if not self._outgoing:
-            piece = bytes(data[: self._layer.piece])
-            wrapped = self._layer.wrap(piece)
-            self._outgoing, self._covered = _LENGTH.pack(len(wrapped)) + wrapped, len(piece)
-        while self._outgoing:
-            self._outgoing = self._outgoing[self.socket.send(self._outgoing, socket.MSG_NOSIGNAL) :]
-        return self._covered
+        if self._pieces is None:
+            return self._send(data)
+        return self._pieces.write(data, self._send)
 
     def protect(self, layer: SecurityLayer) -> None:
         """See `Channel`."""
-        self._layer = layer
+        self._pieces = WrappedPieces(layer)
 
     def hang_up(self) -> None:
         """See `Channel`."""
         self.socket.close()
 
-    def _whole(self) -> int | None:
-        """Return where the first wrapped piece ends that is all there. Raises: OSError for one that is too long."""
-        if self._layer is None or len(self._wrapped) < _LENGTH.size:
-            return None
-        (length,) = _LENGTH.unpack_from(self._wrapped)
-        if length > WRAPPED_MAX:
-            raise OSError(f"a wrapped piece of {length} bytes: at most {WRAPPED_MAX} were agreed on")
-        end = _LENGTH.size + int(length)
-        return end if len(self._wrapped) >= end else None
+    def _send(self, data: bytes | memoryview) -> int:
+        return self.socket.send(data, socket.MSG_NOSIGNAL)
 
 
 def channel_of(connection: socket.socket) -> Channel:

@@ -22,7 +22,6 @@ from typing import Any
 
 from insula.daemon.authority.authentication import Authentication
 from insula.daemon.authority.bydrivers import Jury, access_of
-from insula.daemon.authority.saslmechanism import SecurityLayer
 from insula.daemon.authority.screening import EventScreen
 from insula.daemon.callqueue import CallQueue
 from insula.daemon.channel import channel_of
@@ -63,6 +62,7 @@ from insula.rpc.arrivals import Arrival, Call, Role, StreamAbort, StreamData, St
 from insula.rpc.connection import Connection
 from insula.rpc.frames import LENGTH_MAX
 from insula.rpc.procedures import Procedure, Remote
+from insula.rpc.wrapping import SecurityLayer
 
 _logger = logging.getLogger(__name__)
 _numbers = itertools.count(1)

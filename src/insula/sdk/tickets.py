@@ -10,33 +10,19 @@
 Needs python3-gssapi. Source: RFC 4752; its layers are numbers 1 (none) and 4 (confidentiality).
 """
 
-import errno
 import struct
 from importlib import import_module
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from insula.errors import AuthenticationError, AuthenticationUnavailableError
+from insula.rpc.wrapping import WRAPPED_MAX, KerberosLayer, SecurityLayer
 
 GSSAPI: Final = "GSSAPI"
 SERVICE: Final = "libvirt"
-WRAPPED_MAX: Final = 64 * 1024
-"""Bytes of a wrapped piece that we take."""
 _NO_LAYER: Final = 1
 _CONFIDENTIALITY: Final = 4
 _CHOICE: Final = struct.Struct(">I")
 """A byte with the layer, three with the size."""
-
-
-class WrappingLayer(Protocol):
-    """What wraps every byte once both know each other. piece: bytes that may be wrapped at once."""
-
-    piece: int
-
-    def wrap(self, data: bytes) -> bytes:
-        """Return encrypted bytes. Raises: OSError."""
-
-    def unwrap(self, data: bytes) -> bytes:
-        """Return what was wrapped. Raises: OSError for what the daemon has not wrapped, or not now."""
 
 
 class TicketProof:
@@ -51,7 +37,7 @@ class TicketProof:
                 "the daemon wants a ticket of Kerberos, which needs Python's gssapi (Debian: python3-gssapi, "
                 f"elsewhere: insula[sasl]): {error}"
             ) from error
-        self.layer: WrappingLayer | None = None
+        self.layer: SecurityLayer | None = None
         self.complete = False
         self._host = host
         self._encrypts = encrypts
@@ -101,33 +87,7 @@ class TicketProof:
             piece = int(self._context.get_wrap_size_limit(min(size, WRAPPED_MAX), True))
             if piece < 1:
                 raise AuthenticationError(f"the daemon takes {size} bytes at once, which is too little")
-            self.layer = TicketLayer(self._context, piece, self._gssapi.exceptions.GSSError)
+            self.layer = KerberosLayer(self._context, piece, self._gssapi.exceptions.GSSError)
         taken = WRAPPED_MAX if self._encrypts else 0
         self.complete = True
         return bytes(self._context.wrap(_CHOICE.pack(layer << 24 | taken), False).message)
-
-
-class TicketLayer:
-    """Encrypts by the key of a ticket."""
-
-    def __init__(self, context: Any, piece: int, refusal: type[Exception]) -> None:
-        self.piece = piece
-        self._context = context
-        self._refusal = refusal
-
-    def wrap(self, data: bytes) -> bytes:
-        """See `WrappingLayer`."""
-        try:
-            return bytes(self._context.wrap(data, True).message)
-        except self._refusal as error:
-            raise OSError(errno.EPROTO, f"Kerberos does not encrypt: {error}") from error
-
-    def unwrap(self, data: bytes) -> bytes:
-        """See `WrappingLayer`."""
-        try:
-            message, encrypted, _ = self._context.unwrap(data)
-        except self._refusal as error:
-            raise OSError(errno.EPROTO, f"it was not encrypted by this ticket, or came twice: {error}") from error
-        if not encrypted:
-            raise OSError(errno.EPROTO, "it was not encrypted")
-        return bytes(message)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from insula.daemon.channel import WRAPPED_MAX, Channel, LocalChannel, TcpChannel, TlsChannel, channel_of
+from insula.daemon.channel import Channel, LocalChannel, TcpChannel, TlsChannel, channel_of
 from insula.errors import RpcError
 from insula.rpc.frames import FDS_MAX
+from insula.rpc.wrapping import WRAPPED_MAX
 from tests.authority import Authority
 from tests.waiting import patience, until
 

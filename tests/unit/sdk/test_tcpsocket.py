@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from insula.rpc.wrapping import WRAPPED_MAX
 from insula.sdk.tcpsocket import TcpSocket
-from insula.sdk.tickets import WRAPPED_MAX
 from tests.waiting import patience
 
 

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from insula.daemon.authority.polkit import Polkit, PolkitAnswer, PolkitUnavailableError
-from insula.daemon.authority.saslmechanism import SecurityLayer
 from insula.daemon.peers import Peer
 from insula.errors import (
     AuthenticationCancelledError,
@@ -13,6 +12,7 @@ from insula.errors import (
     OperationInvalidError,
 )
 from insula.rpc.codes.connectioncodes import AuthType
+from insula.rpc.wrapping import SecurityLayer
 
 MANAGE: Final = "org.libvirt.unix.manage"
 MONITOR: Final = "org.libvirt.unix.monitor"

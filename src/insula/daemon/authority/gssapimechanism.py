@@ -16,11 +16,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from insula.daemon.authority.saslmechanism import SaslAnswer, SecurityLayer
+from insula.daemon.authority.saslmechanism import SaslAnswer
 from insula.daemon.authority.secretfiles import check_secrecy
-from insula.daemon.channel import WRAPPED_MAX
 from insula.engine.threads import in_own_thread
 from insula.errors import AuthenticationError, ConfigurationError
+from insula.rpc.wrapping import WRAPPED_MAX, KerberosLayer, SecurityLayer
 
 NAME: Final = "GSSAPI"
 SERVICE: Final = "libvirt/"
@@ -146,31 +146,5 @@ class GssapiMechanism:
             piece = int(self._context.get_wrap_size_limit(min(size, WRAPPED_MAX), True))
             if piece < 1:
                 raise AuthenticationError(f"it takes {size} bytes at once, which is too little")
-            self.layer = GssapiLayer(self._context, piece, self._kerberos.refusal)
+            self.layer = KerberosLayer(self._context, piece, self._kerberos.refusal)
         return SaslAnswer(data=None, complete=True)
-
-
-class GssapiLayer:
-    """Encrypts by the key of a ticket."""
-
-    def __init__(self, context: Any, piece: int, refusal: type[Exception]) -> None:
-        self.piece = piece
-        self._context = context
-        self._refusal = refusal
-
-    def wrap(self, data: bytes) -> bytes:
-        """See `SecurityLayer`."""
-        try:
-            return bytes(self._context.wrap(data, True).message)
-        except self._refusal as error:
-            raise OSError(f"Kerberos does not encrypt: {error}") from error
-
-    def unwrap(self, data: bytes) -> bytes:
-        """See `SecurityLayer`."""
-        try:
-            message, encrypted, _ = self._context.unwrap(data)
-        except self._refusal as error:
-            raise OSError(f"it was not encrypted by this ticket, or came twice: {error}") from error
-        if not encrypted:
-            raise OSError("it was not encrypted")
-        return bytes(message)

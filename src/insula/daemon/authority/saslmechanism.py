@@ -7,20 +7,7 @@ from insula.daemon.authority.saslusers import UserFile
 from insula.engine.threads import in_own_thread
 from insula.errors import AuthenticationError
 from insula.rpc.scram import ScramServer
-
-
-class SecurityLayer(Protocol):
-    """What wraps every byte once both know each other, where nothing else encrypts the connection."""
-
-    @property
-    def piece(self) -> int:
-        """Bytes that may be wrapped at once."""
-
-    def wrap(self, data: bytes) -> bytes:
-        """Return encrypted bytes. Raises: OSError."""
-
-    def unwrap(self, data: bytes) -> bytes:
-        """Return what was wrapped. Raises: OSError for what the other side has not wrapped, or not now."""
+from insula.rpc.wrapping import SecurityLayer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ from insula.daemon.authority import saslauthentication
 from insula.daemon.authority.authentication import TRIES
 from insula.daemon.authority.policy import AccessPolicy
 from insula.daemon.authority.saslauthentication import REFUSAL, SaslOffer
-from insula.daemon.authority.saslmechanism import SaslAnswer, SecurityLayer
+from insula.daemon.authority.saslmechanism import SaslAnswer
 from insula.daemon.authority.saslusers import SaslUsers, write_users
 from insula.daemon.config import SocketAccess
 from insula.daemon.remotesettings import Authenticating, SaslSettings
@@ -17,6 +17,7 @@ from insula.errorcodes import ErrorCode
 from insula.errors import AuthenticationError, ConfigurationError
 from insula.rpc.procedures import Remote
 from insula.rpc.scram import ScramClient
+from insula.rpc.wrapping import SecurityLayer
 from tests.unit.daemon.clientend import ClientEnd, connected, failure, until
 from tests.waiting import scaled
 
