@@ -62,10 +62,10 @@ def driven(test: Test) -> Callable[..., None]:
 
 
 @contextmanager
-def serving(layout: Layout) -> Iterator["Service"]:
-    """A service of its own loop and keeper; every domain ends with it."""
+def serving(layout: Layout, *, labels: bool = False) -> Iterator["Service"]:
+    """A service of its own loop and keeper; every domain ends with it. labels: groups tell whose guests they are."""
     with asyncio.Runner() as runner:
-        service = Service(layout=layout, runner=runner)
+        service = Service(layout=layout, runner=runner, labels=labels)
         runner.run(service.open())
         try:
             yield service
@@ -107,6 +107,7 @@ class Service:
     told: list[Event] = field(default_factory=list)
     restored: int = 0
     gone: bool = False
+    labels: bool = False
 
     async def open(self, patience: Patience | None = None) -> "Service":
         """Connect to the keeper below the layout, or start one, and take over what there is."""
@@ -115,7 +116,10 @@ class Service:
         self.link = KeeperSupervisor(obtain=self._keeper, on_event=self._heard, restored=self._restored)
         self.network = NetlinkPerformer()
         self.looker = Looker()
-        self.launcher = Launcher(facts=Facts.detect(), link=self.link, interfaces=self.network)
+        installation = str(self.layout.root) if self.labels else None
+        self.launcher = Launcher(
+            facts=Facts.detect(), link=self.link, interfaces=self.network, installation=installation
+        )
         self.store = ImageStore(self.layout)
         events = Events()
         events.subscribe(self.told.append)

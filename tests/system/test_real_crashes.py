@@ -17,12 +17,19 @@ PATTERN, LIMIT = Path("/proc/sys/kernel/core_pattern"), Path("/proc/sys/kernel/c
 CRASHES = program("ulimit -c unlimited", "cd /", "sh -c 'kill -SEGV $$'", "echo $? > /crashed", "exec sleep 9999")
 OURS = "xmlns:insula='https://insula.dev/xmlns/domain/1'"
 KEPT = f"<metadata><insula:domain {OURS}><insula:coredumps pattern='/var/crash/core.%e.%u'/></insula:domain></metadata>"
+SAYS_IT_HERE = """
+import sys, syslog
+from insula.daemon import crashdispatcher
+syslog.syslog = lambda priority, text: priority == syslog.LOG_INFO or sys.stderr.write(text + chr(10))
+sys.exit(crashdispatcher.main())
+"""
+"""The machine has no log of its host."""
 SEGMENTATION_FAULT = "139\n"
 
 
 @pytest.fixture
 def service(scratch: Path) -> Iterator[Service]:
-    with serving(layout_below(scratch)) as opened:
+    with serving(layout_below(scratch), labels=True) as opened:
         yield opened
 
 
@@ -30,7 +37,7 @@ def service(scratch: Path) -> Iterator[Service]:
 def dispatcher(scratch: Path) -> Iterator[Path]:
     """Have the kernel give cores to the dispatcher; return the file of what that complains of."""
     script, log = scratch / "d", scratch / "log"
-    script.write_text(f'#!/bin/sh\nexec {sys.executable} -m insula.daemon.crashdispatcher "$@" 2>>{log}\n')
+    script.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{SAYS_IT_HERE}' \"$@\" 2>>{log}\n")
     script.chmod(0o755)
     before = PATTERN.read_text(), LIMIT.read_text()
     try:

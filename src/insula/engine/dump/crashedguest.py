@@ -5,6 +5,7 @@ It is asked at each crash on the host, so it reads no more of a label than it ne
 
 import json
 import os
+import time
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from insula.kernel.process import start_time
 
 _KEEPER = "insula-keeper"
 _PARENTS_MAX = 4096
+LABEL_PATIENCE = 10.0
+"""Seconds within which a guest that has begun is told of by its group."""
+_PAUSE = 0.05
 _SIZE_MAX = 1 << 20
 """Bytes of a label: as in `launch.guestlabels`."""
 
@@ -37,8 +41,18 @@ class CrashedGuest:
 def guest_of(pid: int, hierarchies: Hierarchies) -> CrashedGuest | None:
     """Return the guest that a process is of, None for one of the host's.
 
+    One that crashes as its guest begins is waited for: the label comes once the guest runs.
     Raises: OperationFailedError for one that is a guest's, though not known whose; OSError if it is gone.
     """
+    deadline = time.monotonic() + LABEL_PATIENCE
+    while (guest := _labelled(pid, hierarchies)) is None and _has_keeper(pid):
+        if time.monotonic() >= deadline:
+            raise OperationFailedError("a keeper is its ancestor, and no group tells of what guest")
+        time.sleep(_PAUSE)
+    return guest
+
+
+def _labelled(pid: int, hierarchies: Hierarchies) -> CrashedGuest | None:
     for path in dict.fromkeys(groups_of(pid).values()):
         parts = path.split("/")
         for length in range(len(parts), 0, -1):
@@ -46,8 +60,6 @@ def guest_of(pid: int, hierarchies: Hierarchies) -> CrashedGuest | None:
             facts = facts_on(group)
             if facts is not None:
                 return _confirmed(pid, _guest(group, facts))
-    if _has_keeper(pid):
-        raise OperationFailedError("a keeper is its ancestor, and no group tells of what guest")
     return None
 
 
