@@ -105,14 +105,14 @@ def test_a_label_that_is_about_another_group_makes_no_sense(labels: Labels) -> N
 def test_without_labels_a_keeper_among_its_ancestors_tells_a_guests_process(
     labels: Labels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crashedguest, "_KEEPER", Path(f"/proc/{os.getppid()}/comm").read_text().strip())
+    monkeypatch.setattr(crashedguest, "_KEEPER", Path("/proc/self/comm").read_text().strip())
     monkeypatch.setattr(crashedguest, "LABEL_PATIENCE", 0.1)
     with pytest.raises(OperationFailedError, match="a keeper is its ancestor"):
         found()
 
 
 def test_a_guest_that_begins_is_told_of_in_a_moment(labels: Labels, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crashedguest, "_KEEPER", Path(f"/proc/{os.getppid()}/comm").read_text().strip())
+    monkeypatch.setattr(crashedguest, "_KEEPER", Path("/proc/self/comm").read_text().strip())
     monkeypatch.setattr(time, "sleep", lambda _: labels.label())
     guest = found()
     assert guest is not None and guest.init == os.getpid()
