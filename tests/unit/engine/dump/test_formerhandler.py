@@ -1,9 +1,11 @@
 """Cores of the host's own programs go where they went before."""
 
+import ctypes
 import os
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from insula.errors import OperationFailedError
 from insula.kernel.fds import Fd
 from tests.waiting import patience
 
+_PR_SET_DUMPABLE = 4
 PROGRAM = """
 import os, sys
 from pathlib import Path
@@ -24,6 +27,13 @@ crash = Crash.of([str(os.getpid()), "0", "0", "11", "17", "-1", "host", "1", str
 pidfd = os.pidfd_open(os.getpid())
 FormerHandler(own=Path(sys.argv[1]), packaged=()).take(crash, 0, pidfd)
 """
+
+
+@pytest.fixture(autouse=True)
+def _dumpable() -> Iterator[None]:
+    """Let what the tests fork be looked at again: who changes its ids, as some here do, is not dumpable any more."""
+    yield
+    assert ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0) == 0
 
 
 @pytest.fixture
