@@ -14,7 +14,6 @@ import logging
 import os
 import signal
 import socket
-import struct
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -24,6 +23,7 @@ from typing import Any
 from insula.daemon.keeperwatch import KeeperWatch
 from insula.engine.keeper.link import KeeperEvent, raise_error
 from insula.engine.keeper.protocol import Message, Verb, decode, encode, receive_encoded, send_encoded
+from insula.engine.keeper.startup import listening_pid
 from insula.engine.threads import in_own_thread
 from insula.errors import KeeperError
 from insula.kernel.fds import close_all
@@ -84,11 +84,8 @@ class KeeperSupervisor:
 
     @property
     def keeper_pid(self) -> int | None:
-        """The living keeper's process, None while there is none. Source: unix(7), SO_PEERCRED."""
-        if self._channel is None:
-            return None
-        credentials = self._channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        return int(struct.unpack("3i", credentials)[0])
+        """The living keeper's process, None while there is none."""
+        return None if self._channel is None else listening_pid(self._channel)
 
     async def start(self) -> None:
         """Connect to the keeper; one that does not answer is replaced.

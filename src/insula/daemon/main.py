@@ -41,8 +41,8 @@ from insula.engine.keeper.dialects import FORMER_VERSIONS
 from insula.engine.keeper.link import KeeperEvent
 from insula.engine.keeper.protocol import VERSION, EventKind
 from insula.engine.keeper.startup import ENDS, connect, reach_keeper, spawn_keeper
-from insula.engine.launch.keeperscope import place_of_keepers
 from insula.engine.launch.launcher import Launcher
+from insula.engine.launch.ownscopes import OwnProcess, OwnScope, placing
 from insula.engine.look.accountlook import find_through, remembering
 from insula.engine.look.looking import Looker
 from insula.engine.threads import in_own_thread
@@ -312,7 +312,7 @@ class Daemon:
     def _obtain_keeper(self) -> socket.socket:
         """Return a channel to the living keeper, or to a new one (thread)."""
         path = self._layout.keeper_socket(VERSION)
-        placed = place_of_keepers(self._launcher.facts.manager, str(self._layout.root))
+        placed = placing(self._launcher.facts.manager, OwnScope(OwnProcess.KEEPER, str(self._layout.root)))
         with contextlib.suppress(KeeperError):
             return reach_keeper(path, placed)
         log = keeper_log(self._layout.logs / "keeper.log")

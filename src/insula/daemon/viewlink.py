@@ -14,15 +14,16 @@ import logging
 import os
 import signal
 import socket
-import struct
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from insula.daemon.logs import keeper_log
+from insula.engine.keeper.startup import listening_pid
+from insula.engine.launch.ownscopes import OwnProcess, OwnScope, placing
 from insula.engine.launch.systemdscope import Manager
-from insula.engine.launch.viewstartup import obtain_view, place_of_views
+from insula.engine.launch.viewstartup import obtain_view
 from insula.engine.machineviews import DEVICE, MEMORY
 from insula.engine.steps.host.hoststep import Makings
 from insula.engine.threads import in_own_thread
@@ -52,7 +53,9 @@ def obtain_view_of(layout: Layout, manager: Manager) -> socket.socket:
     """
     log = keeper_log(layout.logs / "view.log")
     try:
-        return obtain_view(layout.view_socket, log=log, placed=place_of_views(manager, str(layout.root)))
+        return obtain_view(
+            layout.view_socket, log=log, placed=placing(manager, OwnScope(OwnProcess.VIEW, str(layout.root)))
+        )
     finally:
         if log is not None:
             os.close(log)
@@ -101,10 +104,8 @@ class ViewSupervisor:
 
     @property
     def view_pid(self) -> int | None:
-        """The living view's process, None while there is none. Source: unix(7), SO_PEERCRED."""
-        if self._channel is None:
-            return None
-        return int(struct.unpack("3i", self._channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
+        """The living view's process, None while there is none."""
+        return None if self._channel is None else listening_pid(self._channel)
 
     def prepare(self, *, wanted: bool) -> None:
         """Have a view be there before a guest needs it, if one is wanted. Returns at once."""
@@ -288,8 +289,9 @@ class ViewSupervisor:
             self._silent_since = loop.time()
         elif loop.time() - self._silent_since > _SILENCE:
             _logger.error("the machine view does not answer and is killed")
-            with suppress(ProcessLookupError):
-                os.kill(self.view_pid or 0, signal.SIGKILL)
+            if pid := self.view_pid:  # 0 is nobody that we know, and would be we ourselves
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             self._lost("the machine view did not answer")
             return
         if not self._outgoing:

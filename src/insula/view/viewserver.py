@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from insula.kernel.fds import Fd
 from insula.view.answershare import AnswerShare
 from insula.view.guestconnection import GuestConnection
 from insula.view.nodenumbers import NodeNumbers
@@ -257,10 +256,3 @@ class ViewServer:
         """→ (it ends, whatever it serves: another is to take over)"""
         self._over = True
         return {}
-
-
-def listening(fd: Fd) -> socket.socket:
-    """Return the socket that was passed for listening, told to listen by this process: unix(7), SO_PEERCRED."""
-    listener = socket.socket(fileno=fd)
-    listener.listen()
-    return listener

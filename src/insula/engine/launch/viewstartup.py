@@ -7,17 +7,11 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from insula.engine.keeper.startup import Placed, listener_at, listening_pid, lock_file, start_program
-from insula.engine.launch.keeperscope import put_into_scope
-from insula.engine.launch.systembus import SystemBus
-from insula.engine.launch.systemdscope import Manager
 from insula.errors import KeeperError, OperationFailedError
-from insula.kernel.cgroups.names import escape_unit
 from insula.kernel.sealing import SEAL
 from insula.view.viewprotocol import VERSION, ViewVerb, receive_words, send_words
 
@@ -26,23 +20,6 @@ _PATIENCE = 5.0
 """Seconds for one answer."""
 _ENDING = 5.0
 """Seconds in which who was told to end, or does not answer, ends by itself before it is killed."""
-
-
-def view_unit(installation: str) -> str:
-    """Return the name of its scope. installation: where it stands, `/` for the host's own."""
-    place = installation.strip("/")
-    return f"insula-view-{escape_unit(place)}.scope" if place else "insula-view.scope"
-
-
-def place_of_views(manager: Manager, installation: str) -> Callable[[int], None]:
-    """Return what puts a process where an installation's view is to be; where systemd is not, it is anywhere."""
-
-    def place(pid: int) -> None:
-        if manager is not Manager.NONE:
-            with closing(SystemBus()) as bus:
-                put_into_scope(pid, view_unit(installation), bus)
-
-    return place
 
 
 def obtain_view(path: Path, *, log: int | None = None, placed: Placed = lambda _: None) -> socket.socket:

@@ -1,6 +1,5 @@
 """Cores of the host's own programs go where they went before."""
 
-import ctypes
 import os
 import stat
 import subprocess
@@ -15,9 +14,9 @@ from insula.engine.dump.crash import Crash
 from insula.engine.dump.formerhandler import FormerHandler
 from insula.errors import OperationFailedError
 from insula.kernel.fds import Fd
+from insula.kernel.process import set_dumpable
 from tests.waiting import patience
 
-_PR_SET_DUMPABLE = 4
 PROGRAM = """
 import os, sys
 from pathlib import Path
@@ -33,7 +32,7 @@ FormerHandler(own=Path(sys.argv[1]), packaged=()).take(crash, 0, pidfd)
 def _dumpable() -> Iterator[None]:
     """Let what the tests fork be looked at again: who changes its ids, as some here do, is not dumpable any more."""
     yield
-    assert ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0) == 0
+    set_dumpable(True)
 
 
 @pytest.fixture

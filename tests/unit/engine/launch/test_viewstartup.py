@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from insula.engine.launch import viewstartup
-from insula.engine.launch.keeperscope import start_keeper_unit
-from insula.engine.launch.systemdscope import Manager
-from insula.engine.launch.viewstartup import obtain_view, place_of_views, view_unit
+from insula.engine.launch.viewstartup import obtain_view
 from insula.errors import KeeperError, OperationFailedError
 from insula.view.viewprotocol import VERSION, receive_words, send_words
 
@@ -89,11 +87,3 @@ def test_a_view_that_does_not_start_is_told_of(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "file").touch()
     with pytest.raises(OperationFailedError, match="cannot be started"):
         obtain_view(tmp_path / "file/view.sock")
-
-
-def test_its_scope_bears_the_installations_name() -> None:
-    assert view_unit("/") == "insula-view.scope"
-    assert view_unit("/srv/two") == "insula-view-srv-two.scope"
-    place_of_views(Manager.NONE, "/")(os.getpid())
-    assert b"Machine view" in start_keeper_unit(view_unit("/"), 1).serialise(1)
-    assert b"Keeper of" in start_keeper_unit("insula-keeper.scope", 1).serialise(1)

@@ -1,14 +1,16 @@
-"""The keeper's scope: made around it, or joined where it is there already; it goes on where systemd does not help."""
+"""A scope of ours: made around it, or joined where it is there already; it goes on where systemd does not help."""
 
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
 from jeepney import Message
 
-from insula.engine.launch import keeperscope
-from insula.engine.launch.keeperscope import keeper_unit, put_into_scope
+from insula.engine.launch import ownscopes
+from insula.engine.launch.ownscopes import OwnProcess, OwnScope, placing, put_into_scope, start_scope
 from insula.engine.launch.systembus import SystemBus
+from insula.engine.launch.systemdscope import Manager
 from tests.unit.engine.launch.fakebus import FakeBus, member, refused, returned
 
 UNIT = "insula-keeper.scope"
@@ -25,8 +27,8 @@ class FakeSystemd:
         self.inside: set[int] = set()
         self.asked: list[str] = []
         self.properties: dict[str, object] = {}
-        monkeypatch.setattr(keeperscope, "in_unit", lambda pid, unit: unit == UNIT and pid in self.inside)
-        monkeypatch.setattr(keeperscope, "_LOOK", 0.01)
+        monkeypatch.setattr(ownscopes, "in_unit", lambda pid, unit: unit == UNIT and pid in self.inside)
+        monkeypatch.setattr(ownscopes, "_LOOK", 0.01)
 
     def answer(self, message: Message) -> Message:
         method = member(message)
@@ -51,7 +53,7 @@ class FakeSystemd:
 
     def put(self, pid: int) -> None:
         bus = SystemBus(self.bus.opened)
-        put_into_scope(pid, UNIT, bus)
+        put_into_scope(pid, OwnScope(OwnProcess.KEEPER, "/"), bus)
         bus.close()
 
 
@@ -63,10 +65,19 @@ def systemd(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSystemd]:
 
 
 def test_the_hosts_own_installation_has_the_plain_name_and_others_names_of_their_own() -> None:
-    assert keeper_unit("/") == UNIT
-    names = {keeper_unit(each) for each in ("/", "/srv/a", "/srv/b", "/srv-a")}
+    assert OwnScope(OwnProcess.KEEPER, "/").unit == UNIT
+    names = {OwnScope(OwnProcess.KEEPER, each).unit for each in ("/", "/srv/a", "/srv/b", "/srv-a")}
     assert len(names) == 4
     assert all("/" not in each and each.endswith(".scope") for each in names)
+
+
+def test_the_views_scope_bears_the_installations_name_and_each_says_what_it_is() -> None:
+    view, keeper = OwnScope(OwnProcess.VIEW, "/"), OwnScope(OwnProcess.KEEPER, "/")
+    assert view.unit == "insula-view.scope"
+    assert OwnScope(OwnProcess.VIEW, "/srv/two").unit == "insula-view-srv-two.scope"
+    placing(Manager.NONE, view)(os.getpid())
+    assert b"Machine view" in start_scope(view, 1).serialise(1)
+    assert b"Keeper of" in start_scope(keeper, 1).serialise(1)
 
 
 def test_a_scope_is_made_around_it_that_ends_after_the_daemon(systemd: FakeSystemd) -> None:
@@ -108,7 +119,7 @@ def test_without_the_help_of_systemd_it_stays_where_it_is_and_that_is_told(
 def test_a_systemd_that_never_does_it_is_not_waited_for_for_ever(
     systemd: FakeSystemd, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(keeperscope, "_PATIENCE", 0.05)
+    monkeypatch.setattr(ownscopes, "_PATIENCE", 0.05)
     systemd.leaving = 1_000_000
     systemd.put(4711)
     assert "has not done it" in caplog.text
