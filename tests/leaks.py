@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests import cgrouptree, libc
@@ -35,14 +35,20 @@ SYSTEM_PLACES = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Thing:
-    """One thing that can leak. kind: a word for the message; name: what tells it from others; detail: for readers."""
+    """One thing that can leak.
+
+    kind: a word for the message; name, detail: what tells it from others; words: what else readers are told, which may
+    change while the thing is the same, as a process's words do when it executes.
+    """
 
     kind: str
     name: str
     detail: str = ""
+    words: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name}" + (f" ({self.detail})" if self.detail else "")
+        told = ": ".join(filter(None, (self.detail, self.words)))
+        return f"{self.kind} {self.name}" + (f" ({told})" if told else "")
 
 
 Snapshot = frozenset[Thing]
@@ -164,7 +170,8 @@ def is_gone(pid: int) -> bool:
 
 def _processes() -> Iterator[Thing]:
     for process in descendants():
-        yield Thing(kind="process", name=str(process.pid), detail=process.command[:120])
+        began = f"began at {process.started}"
+        yield Thing(kind="process", name=str(process.pid), detail=began, words=process.command[:120])
 
 
 def _reap(before: Snapshot) -> None:

@@ -9,10 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from insula.engine.keeper import spawner
 from insula.engine.keeper.eventloop import EventLoop
 from insula.engine.keeper.protocol import receive
 from insula.engine.keeper.spawner import Order, Spawner, built_program
-from insula.kernel.fds import Fd, memory_file
+from insula.kernel.fds import NO_FD, Fd, memory_file
 from insula.kernel.process import CloneFlag, pid_of
 from tests.waiting import patience, scaled, until
 
@@ -138,6 +139,18 @@ class SpawnerAlone:
             spawned.close()
         self.loop.close()
         os.close(self._null)
+
+
+def _forked(flags: CloneFlag) -> tuple[int, Fd]:
+    """Fork as `clone` does, with the interpreter's hooks: the tests' process has threads, and one of them may wait for
+    the interpreter this very moment. A child made without the hooks would wait for that thread, which it does not have.
+    """
+    assert flags == CloneFlag.NOTHING
+    pid = os.fork()
+    return pid, Fd(os.pidfd_open(pid)) if pid else NO_FD
+
+
+spawner.clone = _forked  # type: ignore[assignment,attr-defined]
 
 
 def spawned_children() -> list[int]:

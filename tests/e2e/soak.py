@@ -71,6 +71,8 @@ INSULA = (
 )  # fmt: skip
 _DEATH = r"client socket is closed|received hangup"
 """What libvirt's library calls an internal error is the death of the daemon."""
+KEPT_PROGRAM = "/memfd:insula-entering"
+"""Files of programs that the daemon keeps for those who enter in the same way again (`engine.launch.entrance`)."""
 INTERNAL = re.compile(rf"internal error(?!: ({_DEATH}))|Traceback|unexpected|unknown", re.IGNORECASE)
 """Words by which a fault of ours would show itself among the answers."""
 
@@ -302,17 +304,20 @@ class Soak:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measure:
-    """What a process holds. memory: KiB, resident."""
+    """What a process holds. descriptors: but for programs; programs: files of those kept; memory: KiB, resident."""
 
     descriptors: int
+    programs: int
     threads: int
     memory: int
 
     @classmethod
     def of(cls, pid: int) -> "Measure":
         status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        programs = sum(name.startswith(KEPT_PROGRAM) for name in _open_files(pid))
         return cls(
-            descriptors=len(os.listdir(f"/proc/{pid}/fd")),
+            descriptors=len(os.listdir(f"/proc/{pid}/fd")) - programs,
+            programs=programs,
             threads=int(status["Threads"]),
             memory=int(status["VmRSS"].split()[0]),
         )
@@ -327,11 +332,14 @@ class Measure:
 
 def held(pid: int) -> str:
     """Return what a process has open, in words: how often each."""
-    found = Counter[str]()
+    found = Counter(re.sub(r"\d+", "N", name) for name in _open_files(pid))
+    return ", ".join(f"{number} {name}" for name, number in found.most_common())
+
+
+def _open_files(pid: int) -> Iterator[str]:
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(OSError):
-            found[re.sub(r"\d+", "N", str(entry.readlink()))] += 1
-    return ", ".join(f"{number} {name}" for name, number in found.most_common())
+            yield str(entry.readlink())
 
 
 def _split(line: str) -> Iterator[str]:

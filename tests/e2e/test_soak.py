@@ -20,6 +20,8 @@ GROWTH = 48 * 1024
 """KiB that a process may hold more than before it had its first guest, however long it has had them."""
 SPARE = 12
 """Descriptors that the daemon may hold more than before its first guest: what it opens once."""
+PROGRAMS = 64
+"""Files of programs (`soak.KEPT_PROGRAM`) that it keeps at most."""
 
 __test__ = hosts.full()
 
@@ -58,4 +60,5 @@ def test_nothing_is_left_of_many_guests_and_all_that_was_asked_of_them(
     assert not odd, "\n".join(odd)
     assert not soak.groups() and not kept
     assert after.descriptors <= daemon.descriptors + SPARE
+    assert after.programs <= PROGRAMS
     assert after.memory < daemon.memory + GROWTH

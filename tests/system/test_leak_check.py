@@ -55,7 +55,20 @@ def test_a_grandchild_whose_parent_ended_is_named_with_its_command(undo: ExitSta
     undo.callback(leaks.left_behind, before)
     undo.callback(leaks.clean_up, things)
     assert [thing.kind for thing in things] == ["process"]
-    assert things[0].detail == "sleep 4321"
+    assert things[0].words == "sleep 4321"
+
+
+def test_a_process_that_executes_between_two_looks_is_the_same(undo: ExitStack) -> None:
+    go = ["sh", "-c", "read go; exec sleep 4321"]
+    waiting = subprocess.Popen(go, stdin=subprocess.PIPE)
+    undo.callback(waiting.communicate)
+    undo.callback(waiting.kill)
+    before = leaks.snapshot()
+    assert waiting.stdin is not None
+    waiting.stdin.write(b"go\n")
+    waiting.stdin.flush()
+    until(lambda: any(each.command == "sleep 4321" for each in leaks.descendants()), "its command")
+    assert found_after(before) == []
 
 
 def test_an_ended_orphan_is_collected_and_no_leak() -> None:
@@ -168,7 +181,7 @@ def test_a_leaking_test_fails_its_run(pytester: pytest.Pytester, monkeypatch: py
     )
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(passed=2, errors=1)
-    result.stdout.fnmatch_lines(["the test left behind:", "  process * (sleep 4321)"])
+    result.stdout.fnmatch_lines(["the test left behind:", "  process * (began at *: sleep 4321)"])
 
 
 SLOW_SESSION = """
