@@ -21,11 +21,13 @@ _REQUESTS = (signal.SIGINT, signal.SIGTERM)
 class Part:
     """A command in the checkout, which leaves its report in a directory made for it.
 
-    command: `{directory}` in a word stands for that directory; environment: beside ours, with the same words.
+    command: `{directory}` in a word stands for that directory; words: which tests, the rest of the command;
+    environment: beside ours, with the same words.
     """
 
     title: str
     command: Sequence[str]
+    words: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -52,7 +54,7 @@ class _Running:
     @classmethod
     def begin(cls, part: Part, directory: Path, checkout: Path) -> "_Running":
         directory.mkdir()
-        words = [word.replace("{directory}", str(directory)) for word in part.command]
+        words = [*(word.replace("{directory}", str(directory)) for word in part.command), *part.words]
         environment = {name: value.replace("{directory}", str(directory)) for name, value in part.environment.items()}
         with (directory / "output").open("wb") as output:
             # A group of its own: Ctrl-C on the terminal comes to us alone, who end each part once. No session of its

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from tests.capabilities_plugin import REPORT_VARIABLE, missed_elsewhere
 from tests.debian_mirror import NoMirrorError
 from tests.machine.image import image
 from tests.machine.machine import TIME_SCALE, Boot
-from tests.parts import Lane, Part
+from tests.parts import Ended, Lane, Part
 from tests.summary import Report, Summary
 from tests.waiting import SCALE_VARIABLE
 
@@ -43,6 +44,9 @@ HERE = (
     ),
 )
 """What runs on this host, title and paths, in two lanes: each of them waits much of its time."""
+
+UNSTEADY_MOST = 5
+"""Tests that may fail in a whole run and pass by themselves afterwards: they are told as unsteady."""
 
 BESIDE = 3
 """How many times longer something may take because of what runs beside it."""
@@ -89,11 +93,33 @@ def _whole(options: argparse.Namespace, words: list[str]) -> int:
         _prepare(summary)
     lanes = _lanes(options, words)
     with tempfile.TemporaryDirectory(prefix=f"it-{os.getpid()}-parts-", dir="/var/tmp") as directory:
-        for ended in parts.run(lanes, checkout=CHECKOUT, directory=Path(directory), output=sys.stdout.buffer):
-            report = Report.read(ended.report) if ended.report.exists() else None
-            summary.add(ended.part.title, report, ended.status, seconds=ended.seconds)
+        first, second = Path(directory, "first"), Path(directory, "second")
+        all_ended = _run(lanes, first)
+        for ended in all_ended:
+            summary.add(ended.part.title, _report(ended), ended.status, seconds=ended.seconds)
+        for ended in _run([_second_look(all_ended)] if summary.everything else [], second):
+            report = _report(ended)
+            if report is not None:
+                summary.look_again(report)
     print(f"\nthe whole run took {(time.monotonic() - started) / 60:.1f} minutes", flush=True)
     return summary.close()
+
+
+def _run(lanes: Sequence[Lane], directory: Path) -> list[Ended]:
+    directory.mkdir()
+    return parts.run(lanes, checkout=CHECKOUT, directory=directory, output=sys.stdout.buffer)
+
+
+def _report(ended: Ended) -> Report | None:
+    return Report.read(ended.report) if ended.report.exists() else None
+
+
+def _second_look(all_ended: Sequence[Ended]) -> Lane:
+    """Return what runs the tests that failed once more, each part's by themselves; nothing if they are many."""
+    failures = [(ended.part, report.failures()) for ended in all_ended if (report := _report(ended)) is not None]
+    if sum(len(names) for _, names in failures) > UNSTEADY_MOST:
+        return []
+    return [replace(part, title=f"{part.title}, once more", words=names) for part, names in failures if names]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -195,7 +221,8 @@ def _part_here(title: str, words: Sequence[str], beside: int) -> Part:
     scale = float(os.environ.get(SCALE_VARIABLE) or 1) * beside
     return Part(
         title=", ".join(filter(None, ("this host", title))),
-        command=(sys.executable, "-m", "pytest", "-q", *words),
+        command=(sys.executable, "-m", "pytest", "-q"),
+        words=words,
         environment={REPORT_VARIABLE: "{directory}/report.json", SCALE_VARIABLE: f"{scale:g}"},
     )
 
@@ -210,10 +237,11 @@ def _part_there(boot: Boot, words: Sequence[str], beside: int) -> Part:
     brought = (*GUEST_ROOTS, *PACKAGE_ROOTS) if hosts.full() else GUEST_ROOTS[-1:]  # what differs hangs on no host
     options += [f"--root={name}" for name in brought]
     options += [f"--environment={name}={value}" for name, value in environment.items()]
-    pytest = ("python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", *words)
+    pytest = ("python3", "-m", "pytest", "-q", "-p", "no:cacheprovider")
     return Part(
         title=f"the emulated machine, {boot}",
         command=(sys.executable, "-m", "tests.machine", "run", *options, "--", *pytest),
+        words=words,
     )
 
 

@@ -21,7 +21,10 @@ NOTHING_COLLECTED = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """passed, failed or skipped, and why. seconds: by the clock; processor: seconds of a usual host (processortime)."""
+    """passed, failed, unsteady or skipped, and why.
+
+    seconds: by the clock; processor: seconds of a usual host (processortime).
+    """
 
     outcome: str
     reason: str
@@ -42,6 +45,10 @@ class Report:
         content = json.loads(file.read_text())
         tests = {name: Outcome(**entry) for name, entry in content["tests"].items()}
         return cls(host=content["host"], tests=tests, unlisted=tuple(content["unlisted skips"]))
+
+    def failures(self) -> list[str]:
+        """Return the names of the tests that failed."""
+        return [name for name, test in self.tests.items() if test.outcome == "failed"]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -67,13 +74,22 @@ class Summary:
             return
         self._take(report)
         self.seconds[report.host] = self.seconds.get(report.host, 0) + seconds
-        failures = any(test.outcome == "failed" for test in report.tests.values())
         empty_by_choice = status == NOTHING_COLLECTED and (
             not self.everything or report.host == Profile.MACHINE_SYSTEMD
         )
-        if status and not failures and not report.unlisted and not empty_by_choice:
+        if status and not report.failures() and not report.unlisted and not empty_by_choice:
             self.broken.append(f"{title}: ended with {status} though no test failed")
         self.broken += [f"{title}: a skip that is not allowed: {line}" for line in report.unlisted]
+
+    def look_again(self, report: Report) -> None:
+        """Take a second look at tests that failed: those that pass by themselves are told as unsteady."""
+        earlier = next(each for each in self.reports if each.host == report.host)
+        steadier = {
+            name: replace(earlier.tests[name], outcome="unsteady")
+            for name in earlier.failures()
+            if name in report.tests and report.tests[name].outcome == "passed"
+        }
+        self._take(replace(earlier, tests=steadier))
 
     def _take(self, report: Report) -> None:
         """Put a report beside those of other hosts, together with what the same host reported before."""
@@ -94,12 +110,14 @@ class Summary:
         self._keep()
         print("\n" + "\n".join(self.table()))
         print("\n" + "\n".join(self.rooms()))
-        for line in self._failures():
+        for line in (*self._told("failed"), *self._told("unsteady")):
             print(line)
         for line in faults:
             print(f"FAULT {line}")
         passed, failed = (self._count(outcome) for outcome in ("passed", "failed"))
-        print(f"{passed} passed, {failed + len(faults)} failed, {len(nowhere)} skipped")
+        unsteady = self._count("unsteady")
+        unsteady_too = f", {unsteady} unsteady" if unsteady else ""
+        print(f"{passed} passed, {failed + len(faults)} failed, {len(nowhere)} skipped{unsteady_too}")
         return 1 if failed or faults or not passed else 0
 
     def nowhere(self) -> dict[str, str]:
@@ -120,7 +138,9 @@ class Summary:
         }
 
     def table(self) -> list[str]:
-        """Return the counts, a line a test file, a column a host; in the cells: passed, failed (!), skipped (-)."""
+        """Return the counts, a line a test file, a column a host; in the cells: passed, failed (!),
+        unsteady (~), skipped (-).
+        """
         hosts = [report.host for report in self.reports]
         files = sorted({name.partition("::")[0] for report in self.reports for name in report.tests})
         width = max(map(len, ("tests run on each host", *files)))
@@ -167,12 +187,12 @@ class Summary:
     def _excess(self) -> list[str]:
         return rooms.budgets().excess(self._used("processor")) if self.everything and self.sampled else []
 
-    def _failures(self) -> list[str]:
+    def _told(self, outcome: str) -> list[str]:
         return [
-            f"FAILED on {report.host}: {name}"
+            f"{outcome.upper()} on {report.host}: {name}"
             for report in self.reports
             for name, test in report.tests.items()
-            if test.outcome == "failed"
+            if test.outcome == outcome
         ]
 
     def _count(self, outcome: str) -> int:
@@ -192,5 +212,5 @@ def _counts(report: Report, file: str) -> Counter[str]:
 
 
 def _cell(counts: Counter[str]) -> str:
-    marks = (("passed", ""), ("failed", "!"), ("skipped", "-"))
+    marks = (("passed", ""), ("failed", "!"), ("unsteady", "~"), ("skipped", "-"))
     return " ".join(f"{counts[outcome]}{mark}" for outcome, mark in marks if counts[outcome])

@@ -48,6 +48,31 @@ def test_a_test_that_ran_on_one_host_is_not_skipped(capsys: pytest.CaptureFixtur
     assert last_line(capsys) == "3 passed, 0 failed, 0 skipped"
 
 
+def test_what_passes_in_the_second_look_is_told_as_unsteady_on_its_host_alone(
+    capsys: pytest.CaptureFixture[str], merged: Path
+) -> None:
+    run = whole()
+    run.add("here", report(Profile.HYBRID, one="failed", two="passed"), 1, seconds=1)
+    run.add("there", report(Profile.MACHINE, one="passed", two="passed"), 0, seconds=1)
+    run.look_again(report(Profile.HYBRID, one="passed"))
+    assert run.close() == 0
+    out = capsys.readouterr().out.splitlines()
+    assert f"UNSTEADY on {Profile.HYBRID}: tests/system/test_a.py::one" in out
+    assert out[-1] == "3 passed, 0 failed, 0 skipped, 1 unsteady"
+    assert json.loads(merged.read_text())["tests/system/test_a.py::one"][Profile.HYBRID] == "unsteady"
+
+
+@pytest.mark.parametrize("second", ["failed", NEEDS_V2_MEMORY])
+def test_what_does_not_pass_in_the_second_look_has_failed(second: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run = whole()
+    run.add("here", report(Profile.HYBRID, one="failed", two="failed", three="passed"), 1, seconds=1)
+    run.look_again(report(Profile.HYBRID, one=second, two="passed"))
+    assert run.close() == 1
+    out = capsys.readouterr().out.splitlines()
+    assert f"FAILED on {Profile.HYBRID}: tests/system/test_a.py::one" in out
+    assert out[-1] == "1 passed, 1 failed, 0 skipped, 1 unsteady"
+
+
 def test_a_test_that_ran_on_no_host_fails_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     run = whole()
     run.add("here", report(Profile.HYBRID, one="passed", two=NEEDS_V2_MEMORY), 0, seconds=1)
