@@ -89,12 +89,22 @@ class ScopePlacement:
     scopes: Scopes
 
     def released_at_once(self, group: Cgroup) -> bool:
-        return group.removed_at_once() and not self._to_be_stopped(group)
+        if not group.removed_at_once() or self._to_be_stopped(group):
+            return False
+        self._look_after(group)
+        return True
 
     def release(self, group: Cgroup) -> None:
         group.remove()
         if self._to_be_stopped(group):
             self._stop(unit_around(group.path))
+        else:
+            self._look_after(group)
+
+    def _look_after(self, group: Cgroup) -> None:
+        scope = Cgroup(self.hierarchies, _around(group.path))
+        if scope.exists():
+            self.scopes.look_after(scope)
 
     def _to_be_stopped(self, group: Cgroup) -> bool:
         """Whether systemd would leave the scope as it is: somebody has come into it beside our group."""

@@ -148,7 +148,16 @@ class ReadyScopes:
         if thread is not None:
             thread.join(_LAST_PATIENCE)
         for each in self._left():
-            each.end()
+            self._end(each)
+
+    def _end(self, used_up: ReadyScope) -> None:
+        used_up.end()
+        if self._hierarchies.v2 is None:
+            return
+        scope = Cgroup(self._hierarchies, os.path.dirname(used_up.group.path))
+        with suppress(OSError):  # it goes just now
+            if not scope.populated:
+                self._scopes.look_after(scope)
 
     def _left(self) -> list[ReadyScope]:
         """Take what is to be ended: what is used up, more than may be ready, and at the end all."""
@@ -162,7 +171,7 @@ class ReadyScopes:
     def _work(self) -> None:
         while (due := self._next()) is not None:
             for each in self._left():
-                each.end()
+                self._end(each)
             if due:
                 self._make_ahead(due)
 
@@ -188,7 +197,7 @@ class ReadyScopes:
         if not unclaimed:
             promise.set_result(made)
         elif late:  # nobody waits for it any more, not even `close`
-            made.end()
+            self._end(made)
 
     def _next(self) -> str | None:
         """Wait until there is something to do, and return the slice to make a scope in, empty for none.

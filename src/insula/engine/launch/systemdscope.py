@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from insula.engine.launch.emptiedscopes import EmptiedScopes
 from insula.engine.launch.machineregister import Machine, MachineRegister
 from insula.engine.launch.systembus import BusCall, BusError, SystemBus
-from insula.kernel.cgroups import groups_of
+from insula.kernel.cgroups import Cgroup, groups_of
 
 if TYPE_CHECKING:
     from jeepney import Message
@@ -99,10 +100,12 @@ class Scopes:
         self._bus = bus or SystemBus()
         self._stops_told = stops_told
         self._register = MachineRegister(self._bus)
+        self._emptied = EmptiedScopes(self._stopped)
 
     def close(self) -> None:
-        """End the connection, after what systemd-machined is to be told still."""
+        """End the connection, after what systemd-machined is to be told still and what is left of scopes."""
         self._register.close()
+        self._emptied.close()
         self._bus.close()
 
     def ask(self, scope: Scope) -> AwaitedScope:
@@ -150,6 +153,18 @@ class Scopes:
         except BusError as error:
             if error.name != _NO_SUCH_UNIT:
                 raise ScopeError(str(error)) from error
+
+    def look_after(self, scope: Cgroup) -> None:
+        """Have an empty scope's group removed soon, should systemd not; nobody waits for anything."""
+        self._emptied.add(scope)
+
+    def _stopped(self, unit: str) -> bool:
+        try:
+            self.stop(unit)
+        except ScopeError as error:
+            logger.debug("what is left of %s stays: %s", unit, error)
+            return False
+        return True
 
     def _order(self, scope: Scope) -> "Message":
         return start_unit(scope, stops_told=self._stops_told)
