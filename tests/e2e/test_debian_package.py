@@ -1,6 +1,7 @@
 """The Debian package, built and installed by Debian's own tools, where there is no network."""
 
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,14 @@ def install(host: Debian, package: Path) -> str:
 def test_lintian_finds_nothing(host: Debian, package: Path) -> None:
     found = host.run("lintian", "--allow-root", "--fail-on", "error,warning", f"/package/{package.name}")
     assert found.stdout == ""
+
+
+def test_no_program_of_it_is_setuid(package: Path) -> None:
+    command = ["dpkg-deb", "--contents", str(package)]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    modes = [line.split()[0] for line in listed.splitlines()]
+    assert any(mode.startswith("-rwxr-xr-x") for mode in modes)
+    assert [mode for mode in modes if "s" in mode.lower()] == []
 
 
 @pytest.mark.parametrize("release", RELEASES, indirect=True)

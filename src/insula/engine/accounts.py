@@ -48,7 +48,8 @@ Lines = Callable[[str], Iterable[str]]
 def find_account(lines: Lines, user: str, group: str | None) -> Account:
     """Return the account of a user's name or number, with a group's name or number instead of the user's own if given.
 
-    A number needs no entry. Raises: OSError(ENOENT) for a name the guest does not know, and a number that is no id.
+    A number is an id, whatever names the guest has, and needs no entry. Raises: OSError(ENOENT) for a name that the
+    guest does not know, and a number that is no id.
     """
     entry = _entry(lines("/etc/passwd"), user, fields=7)
     uid = _id(entry[2] if entry else user)
@@ -124,19 +125,20 @@ def _id(text: str) -> int | None:
 
 
 def _entry(lines: Iterable[str], wanted: str, *, fields: int) -> list[str] | None:
-    """Return the first line of that name, else the first of that number; lines without valid ids do not count."""
-    by_number = None
+    """Return the first line of that name, or of that number; lines without valid ids do not count.
+
+    A number is never looked up as a name: a guest's user `1000` with the id 0 would be root where 1000 is asked for.
+    """
+    column = 0 if _id(wanted) is None else 2
     for line in lines:
         if wanted not in line:
             continue  # looked at first: a file of the guest's may have millions of lines
         entry = line.split(":")
         if len(entry) < fields or _id(entry[2]) is None or (fields > 4 and _id(entry[3]) is None):
             continue
-        if entry[0] == wanted:
+        if entry[column] == wanted:
             return entry
-        if by_number is None and entry[2] == wanted:
-            by_number = entry
-    return by_number
+    return None
 
 
 def _groups_of(lines: Iterable[str], name: str, gid: int) -> list[int]:

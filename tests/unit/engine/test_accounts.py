@@ -68,9 +68,9 @@ def found(etc: Path, user: str, group: str | None = None) -> Account:
         ("alice", None, Account(1000, 1001, [10, 50, 1001], "/home/alice")),
         ("alice", "www", Account(1000, 33, [10, 33, 50], "/home/alice")),
         ("alice", "4000", Account(1000, 4000, [10, 50, 4000], "/home/alice")),
-        # A name goes before a number, as with useradd --badname.
-        ("1000", None, Account(77, 78, [78], "/home/digits")),
-        ("www", "1001", Account(33, 88, [88], "/var/www")),
+        # A number is never a name, though useradd --badname makes such: CVE-2016-3697.
+        ("1000", None, Account(1000, 1001, [10, 50, 1001], "/home/alice")),
+        ("www", "1001", Account(33, 1001, [1001], "/var/www")),
         # Of two of a name the first counts, as in the C library.
         ("twice", None, Account(1, 1, [1], "/first")),
         ("35", None, Account(35, 33, [33], "/")),
