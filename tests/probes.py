@@ -437,6 +437,7 @@ PROBES: Mapping[str, Probe] = {
     "desktop-12": _desktop("12"),
     "desktop-13": _desktop("13"),
     "host-13": _host("13"),
+    "stress-12": lambda: "" if roots.stress_is_there("12") else missing("mmdebstrap"),
     "packaging-12": _packaging("12"),
     "packaging-13": _packaging("13"),
     "packages-13": _packages("13"),

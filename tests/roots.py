@@ -68,6 +68,9 @@ SYSVINIT_PACKAGES = ("sysvinit-core", "sysv-rc", "initscripts", "login", "procps
 INITS_PACKAGES = ("runit-init", "getty-run", "openrc", "s6", "login", "procps")
 """Three inits that stand in one root side by side: each test starts the one that it is of."""
 
+STRESS_PACKAGES = ("stress-ng",)
+"""What takes the kernel through its paces, by its own makers' ideas of what breaks."""
+
 BUSYBOX = Path("/bin/busybox")
 
 _BUSYBOX_FILES: Mapping[str, str] = {
@@ -211,6 +214,16 @@ def inits(release: str, outside: Command = lambda *command: command) -> Path:
     outside: as for `debian`.
     """
     return _shared("inits", release, INITS_PACKAGES, outside)
+
+
+def stress_is_there(release: str) -> bool:
+    """Return whether stress(release) would not have to build."""
+    return _shared_place("stress", release, STRESS_PACKAGES).exists()
+
+
+def stress(release: str, outside: Command = lambda *command: command) -> Path:
+    """Return the root of a Debian with stress-ng(1). It is shared, never written to. outside: as for `debian`."""
+    return _shared("stress", release, STRESS_PACKAGES, outside)
 
 
 def _shared(kind: str, release: str, packages: Sequence[str], outside: Command) -> Path:
