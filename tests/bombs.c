@@ -173,11 +173,27 @@ static int take_sync(void)
     return 0;
 }
 
+static int take_crash(void)
+{
+    struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+    pid_t child = fork();
+    if (child == 0) {
+        if (!chdir("/tmp")) setrlimit(RLIMIT_CORE, &all);
+        take_memory();
+        raise(SIGSEGV);
+        _exit(0);
+    }
+    if (child < 0) return -1;
+    waitpid(child, 0, 0);
+    if (++number == 500) { errno = ETIME; return -1; }
+    return 0;
+}
+
 static const struct { const char *kind; int (*take)(void); } kinds[] = {
     {"fork", take_process}, {"pid", take_number}, {"memory", take_memory}, {"inotify", take_inotify},
     {"watch", take_watch}, {"pty", take_terminal}, {"mount", take_mount}, {"key", take_key}, {"cgroup", take_group},
     {"log", take_log}, {"console", take_console}, {"disk", take_disk}, {"inode", take_inode}, {"netns", take_network},
-    {"dentry", take_name}, {"packet", take_packet}, {"sync", take_sync},
+    {"dentry", take_name}, {"packet", take_packet}, {"sync", take_sync}, {"crash", take_crash},
 };
 
 /* What was taken by a child and all its own ends with its process group. */

@@ -24,7 +24,7 @@ ENDS: Mapping[str, tuple[str, ...]] = {
 """What refuses each at last, by the error's name; KILLED: the kernel, for memory."""
 NOTHING = ("EPERM", "ENOSYS")
 """What is refused from the first on."""
-FLOODS = ("mount", "pid", "log", "console", "netns", "dentry", "packet", "sync")
+FLOODS = ("mount", "pid", "log", "console", "netns", "dentry", "packet", "sync", "crash")
 """What ends at a number of ours: it costs time, which the guest's share bounds; mounts the host's `fs.mount-max`."""
 
 
