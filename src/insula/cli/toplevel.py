@@ -2,6 +2,7 @@
 
 import argparse
 
+from insula.cli.commandparser import CommandParser
 from insula.cli.verbtable import VERBS
 from insula.layout import PREFIX_VARIABLE
 
@@ -17,7 +18,7 @@ def top_parser() -> argparse.ArgumentParser:
     """The parser of what stands before a verb."""
     width = max(len(verb.words) for verb in VERBS)
     verbs = "\n".join(f"  {verb.words:<{width}}  {verb.summary}" for verb in VERBS)
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="insula",
         usage="insula [--prefix DIR | --connect URI] VERB ...",
         description=f"Linux system containers with the manners of virtual machines.\n\nverbs:\n{verbs}",

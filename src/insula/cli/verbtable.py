@@ -10,6 +10,7 @@ from enum import Enum
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
+from insula.cli.commandparser import CommandParser
 from insula.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def module_of(verb: CommandVerb) -> VerbModule:
 
 def parser_of(verb: CommandVerb) -> argparse.ArgumentParser:
     """The parser of what follows a verb."""
-    parser = argparse.ArgumentParser(prog=f"insula {verb.words}", description=verb.sentence)
+    parser = CommandParser(prog=f"insula {verb.words}", description=verb.sentence)
     module_of(verb).ARGUMENTS[verb.words](parser)
     for action in parser._actions:
         if not action.option_strings and action.choices is None:
