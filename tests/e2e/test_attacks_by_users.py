@@ -3,13 +3,14 @@
 docs/reference/attacks.md names each by its number.
 """
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.guests import domain_id, image_of, insula
+from tests.e2e.guests import domain_id, domain_xml, image_of, insula
 from tests.insulad import Insulad
 
 pytestmark = pytest.mark.requires("virsh", "overlay.idmapped", "userns")
@@ -55,3 +56,24 @@ def test_no_user_of_the_host_reaches_a_guests_files_or_runs_its_setuid_programs(
     assert reached(insulad.prefix / "open") == [f"reads {insulad.prefix}/open/file"]
     assert reached(layout.clones, layout.images, layout.logs, layout.run, f"/proc/{number}/root") == []
     insula(insulad, "rm", "--force", "web")
+
+
+def test_what_a_guest_writes_where_users_of_the_host_may_go_is_told_by_doctor(
+    insulad: Insulad, busybox_root: Path, scratch: Path
+) -> None:
+    """There the kernel permits it: a program that the guest's root leaves setuid is just that on the host."""
+    insulad.define(domain_xml("web", busybox_root))
+    insulad.virsh("start", "web")
+    insula(insulad, "exec", "web", "--", "sh", "-c", "cp /bin/busybox /suid; chmod 4755 /suid")
+    assert f"executes {busybox_root}/suid" in reached(busybox_root)
+
+    def exposed() -> tuple[str, str]:
+        checks = json.loads(insula(insulad, "doctor", "--json", check=False).stdout)["checks"]
+        (found,) = [each for each in checks if each["id"] == "domains.exposed"]
+        return found["gravity"], found["found"]
+
+    gravity, found = exposed()
+    assert gravity == "note" and found.endswith("web")
+    scratch.chmod(0o700)
+    assert reached(busybox_root) == []
+    assert exposed()[0] == "ok"

@@ -13,6 +13,7 @@ from insula.engine.threads import in_own_thread
 from insula.errors import ConfigurationError
 from insula.layout import Layout
 from insula.model.livevalues import without_live
+from insula.service.exposure import exposed, written_directories
 from insula.service.leftovers import Leftovers
 from insula.service.managed import ManagedDomain
 
@@ -25,11 +26,13 @@ def daemon_checks(
     older_keepers: Iterable[int],
     leftovers: Iterable[str],
     differing: Iterable[str],
+    exposed: Iterable[str] = (),
 ) -> Iterator[HostCheck]:
     """Yield what there is to say of a daemon's guests.
 
     older_keepers: versions of the keepers of earlier daemons that hold guests yet; leftovers: names of domains of which
-    something could not be taken away so far; differing: of those that run by another definition than they have.
+    something could not be taken away so far; differing: of those that run by another definition than they have;
+    exposed: of those whose guests write where users of the host may go.
     """
     domains, versions = list(domains), sorted(older_keepers)
     if versions:
@@ -75,6 +78,16 @@ def daemon_checks(
         )
     else:
         yield fine("domains.unmet", "every guest has what its definition says")
+    if opened := sorted(exposed):
+        yield HostCheck(
+            id="domains.exposed",
+            gravity=Gravity.NOTE,
+            found=f"guests write where every user of the host may go: {_named(opened)}",
+            costs="a program that such a guest's root leaves there setuid makes a user of the host its root",
+            remedy="chmod 0700 a directory above, or mount that file system nosuid",
+        )
+    else:
+        yield fine("domains.exposed", "no user of the host gets at what guests write")
 
 
 def _named(names: "list[str]") -> str:
@@ -137,11 +150,19 @@ class DaemonDoctor:
         """Return all that was checked. domains: those that who asks may see."""
         seen = list(domains)
         host = await in_own_thread(lambda: examine_host(self._layout, self._detect))
-        differing = []
+        differing, written = [], []
         for each in seen:
             if differs(each):
                 differing.append(each.name)
+            if each.is_active:  # whose documents have been read by now
+                written.append((each.name, written_directories(each.current)))
             await asyncio.sleep(0)  # each may take milliseconds, and there may be a thousand
         left = [each.name for each in seen if each.uuid in self._leftovers]
-        own = daemon_checks(seen, older_keepers=self._older_keepers(), leftovers=left, differing=differing)
+        own = daemon_checks(
+            seen,
+            older_keepers=self._older_keepers(),
+            leftovers=left,
+            differing=differing,
+            exposed=await in_own_thread(lambda: exposed(written)),
+        )
         return told((*host, *own), daemon=True)

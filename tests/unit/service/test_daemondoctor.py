@@ -25,9 +25,11 @@ def managed(name: str = "web", *, title: str | None = None, unmet: tuple[str, ..
     )
 
 
-def lacking(*domains: Any, older: tuple[int, ...] = (), left: tuple[str, ...] = ()) -> dict[str, str]:
+def lacking(
+    *domains: Any, older: tuple[int, ...] = (), left: tuple[str, ...] = (), opened: tuple[str, ...] = ()
+) -> dict[str, str]:
     changed = [each.name for each in domains if differs(each)]
-    found = daemon_checks(domains, older_keepers=older, leftovers=left, differing=changed)
+    found = daemon_checks(domains, older_keepers=older, leftovers=left, differing=changed, exposed=opened)
     return {each.id: each.found for each in found if each.gravity is not Gravity.OK}
 
 
@@ -41,6 +43,7 @@ def test_each_thing_is_told_with_the_names_of_the_domains() -> None:
     assert lacking(left=("mail",))["daemon.leftovers"].endswith("mail")
     assert lacking(managed(title="another"))["domains.changed"].endswith("web")
     assert lacking(managed(unmet=("swap",)))["domains.unmet"].endswith("web")
+    assert lacking(opened=("web",))["domains.exposed"].endswith("web")
 
 
 def test_many_names_are_cut() -> None:
