@@ -280,7 +280,9 @@ def _apparmor() -> str:
     switch = Path("/sys/module/apparmor/parameters/enabled")
     if not switch.exists() or switch.read_text().strip() != "Y":
         return "AppArmor is not enabled in the kernel"
-    return "" if Path("/sys/kernel/security/apparmor").is_dir() else "no securityfs at /sys/kernel/security"
+    if not Path("/sys/kernel/security/apparmor").is_dir():
+        return "no securityfs at /sys/kernel/security"
+    return "" if shutil.which("apparmor_parser") and shutil.which("aa-exec") else "no apparmor_parser and aa-exec"
 
 
 def _loop() -> str:

@@ -167,7 +167,7 @@ def moment(nanoseconds: int) -> str:
 
 def _fact(name: str, value: object) -> object:
     """Return a fact for people: several sentences, interfaces, or ranges of ids have a line each."""
-    if name == "argv" and isinstance(value, list):
+    if name in ("argv", "capabilities") and isinstance(value, list):
         return " ".join(str(each) for each in value)
     if name == "idmap" and isinstance(value, dict):
         return [f"{kind} {_range(each)}" for kind, ranges in value.items() for each in ranges]

@@ -45,6 +45,7 @@ from insula.engine.launch.launcher import Launcher
 from insula.engine.launch.ownscopes import OwnProcess, OwnScope, placing
 from insula.engine.look.accountlook import find_through, remembering
 from insula.engine.look.looking import Looker
+from insula.engine.securitymodule import unready
 from insula.engine.threads import in_own_thread
 from insula.errors import ConfigurationError, KeeperError
 from insula.kernel.cgroups import remove_empty_partitions
@@ -88,6 +89,7 @@ def serve(layout: Layout, options: argparse.Namespace, missing: Sequence[str]) -
     for each in missing:
         _logger.error("%s", each)
     facts = detected()
+    unready()  # the first guest need not wait for its profile
     for text in shortcomings(facts, mountinfo_of()):
         _logger.warning("%s", text)
     return asyncio.run(Daemon(layout, settings, options, raise_limit(), facts).run(passed_sockets()))

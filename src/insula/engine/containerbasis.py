@@ -60,6 +60,7 @@ class ContainerBasis:
         consoles: int = 1,
         capabilities: frozenset[str] | None = None,
         seccomp: Seccomp | None = None,
+        profile: str | None = None,
         engine: Engine | None = None,
     ) -> None:
         if privileged and ids is not None:
@@ -90,6 +91,7 @@ class ContainerBasis:
             sysctls=tuple((sysctls or {}).items()),
             capabilities=capabilities,
             seccomp=seccomp or Seccomp(),
+            profile=profile,
         )
         self._life = ContainerLife(spec, needs_ids=ids is None and not privileged, engine=engine, image=image)
 

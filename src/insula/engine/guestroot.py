@@ -17,6 +17,7 @@ from insula.engine.guestfstab import MOUNTED_BY_USERS, entries, failing_units
 from insula.engine.guestinit import detect
 from insula.engine.guestnames import name_files
 from insula.engine.interfacespec import NetworkKind
+from insula.engine.securitymodule import own_profile
 from insula.engine.spec import (
     Access,
     ContainerSpec,
@@ -45,7 +46,7 @@ _MOST_BYTES_OF_GROUPS = 1 << 20
 
 
 def looked_through(spec: ContainerSpec, *, mounting: bool = True) -> ContainerSpec:
-    """Return the spec with what its root tells, and its host where it shares that one's network.
+    """Return the spec with what its root tells, its host where it shares that one's network, and its profile.
 
     That is the kind of its init, units of its systemd that could but fail, which control groups that knows, its
     resolver, where it keeps names, and the numbers of its groups that devices are to belong to.
@@ -66,6 +67,7 @@ def looked_through(spec: ContainerSpec, *, mounting: bool = True) -> ContainerSp
         name_files=names,
         devices=devices,
         knows_v2=knows_v2,
+        profile=own_profile(privileged=spec.idmap is None) if spec.profile is None else spec.profile,
     )
     return spec if found == spec else found
 

@@ -336,7 +336,8 @@ class ContainerSpec:
     (`engine.notices`); seated: which of the host's processors it has is chosen for each launch; consoles: how many; the
     first is /dev/console, every one has a tty node; channels: names of lines without a terminal's manners, below
     /dev/virtio-ports; machine_view: it reads of a machine of its own (`engine.machineviews`), where the host has FUSE;
-    core_dumps: None: what its programs had in memory when they crash is dropped.
+    core_dumps: None: what its programs had in memory when they crash is dropped; profile: the AppArmor profile of its
+    programs, None for ours where the host has it, an empty name for none.
     """
 
     name: str
@@ -378,4 +379,5 @@ class ContainerSpec:
     machine_id: str | None = None
     inherited_fds: int = 0
     core_dumps: CorePlace | None = None
+    profile: str | None = None
     notifies: bool = False

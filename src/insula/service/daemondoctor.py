@@ -12,9 +12,11 @@ from insula.engine.hostshortcomings import detected
 from insula.engine.threads import in_own_thread
 from insula.errors import ConfigurationError
 from insula.layout import Layout
+from insula.model.domain import DomainDefinition
 from insula.model.livevalues import without_live
 from insula.service.exposure import exposed, written_directories
 from insula.service.leftovers import Leftovers
+from insula.service.live import chosen_labels
 from insula.service.managed import ManagedDomain
 
 _NAMES_MAX = 10
@@ -99,10 +101,13 @@ def differs(managed: ManagedDomain) -> bool:
     """Whether a domain runs by another definition than it has. Documents are read for it that nobody had asked for."""
     if not managed.is_active or managed.config is None:
         return False
-    live, kept = without_live(managed.current), without_live(managed.config)
-    if not kept.security_labels:
-        live = replace(live, security_labels=())  # a start says there that no module confines it
-    return live != kept
+    return _chosen(managed.current) != _chosen(managed.config)
+
+
+def _chosen(domain: DomainDefinition) -> DomainDefinition:
+    """Return a definition without what a start adds, as which module confines it."""
+    plain = without_live(domain)
+    return replace(plain, security_labels=chosen_labels(plain.security_labels))
 
 
 def _does_without(managed: ManagedDomain) -> bool:

@@ -5,7 +5,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from insula.engine.codec import encode
+from insula.engine.policy.capabilities import default_kept
 from insula.engine.policy.unbound import unbound
+from insula.engine.securitymodule import NO_MODEL, UNCONFINED, security_model
 from insula.model.devices import ChannelDevice, ChannelState, ConsoleSource
 from insula.model.domain import DomainDefinition
 from insula.model.domainlabels import labels_of
@@ -131,6 +133,13 @@ def described(managed: ManagedDomain) -> dict[str, Any]:
     }
 
 
+def security_label(managed: ManagedDomain) -> str | None:
+    """Return what the host's security module calls a running guest, None where there is none or the guest is off."""
+    if managed.run is None or security_model() == NO_MODEL:
+        return None
+    return managed.run.container.record.spec.profile or UNCONFINED
+
+
 def _readiness(managed: ManagedDomain) -> dict[str, Any] | None:
     """How a domain that runs stands; since: in nanoseconds since 1970, None for not ready; says: its init's words."""
     state, run = ready_state(managed), managed.run
@@ -163,6 +172,11 @@ def _run(run: Run) -> dict[str, Any]:
         "argv": list(spec.init.argv),
         "privileged": spec.privileged,
         "idmap": None if spec.idmap is None else encode(spec.idmap),
+        "profile": spec.profile or None,
+        "seccomp": spec.seccomp.profile.value,
+        "capabilities": sorted(
+            default_kept(privileged=spec.idmap is None) if spec.capabilities is None else spec.capabilities
+        ),
         "hostname": spec.hostname,
         "consoles": container.console_count,
         "channels": {each.name: each.line.connected for each in run.channels},

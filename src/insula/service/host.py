@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
 
+from insula.engine.securitymodule import security_model
 from insula.errors import InvalidArgumentError
 from insula.kernel.meminfo import read_meminfo
 from insula.model.devices import DEFAULT_EMULATOR
@@ -223,8 +224,8 @@ class HostNode:
         return [self._free_pages(cell, size) for cell in self._cell_range(start, count) for size in sizes]
 
     def security_model(self) -> SecurityModel:
-        """Return which security labels domains can have: none yet."""
-        return SecurityModel()
+        """Return which security labels domains can have: those of the module that confines guests here."""
+        return SecurityModel(model=security_model())
 
     def memory_parameters(self) -> list[Parameter]:
         """Return the settings and counters of the kernel's same-page merging; empty where the kernel has none."""

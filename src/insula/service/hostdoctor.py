@@ -277,3 +277,14 @@ def _modules(host: HostReadings) -> Iterator[HostCheck]:
             costs="privileged domains are held by the other layers alone",
             remedy="security=apparmor on the kernel's command line, where the distribution has it",
         )
+    if host.apparmor and host.unprofiled is not None:
+        yield HostCheck(
+            id="security.profiles",
+            gravity=Gravity.WARNING,
+            found=f"guests have no AppArmor profile: {host.unprofiled or 'the kernel has no lsm_set_self_attr'}",
+            costs="profiles of the host that are attached to paths take guests' programs; privileged domains are held "
+            "by the other layers alone",
+            remedy="apt install apparmor, Linux 6.8, and a restart of insulad",
+        )
+    elif host.apparmor:
+        yield fine("security.profiles", "guests are under AppArmor profiles of ours")

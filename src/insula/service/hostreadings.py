@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from insula.engine.facts import Facts
+from insula.engine.securitymodule import unready
 from insula.kernel.mountinfo import mountinfo_of
 from insula.layout import Layout
 from insula.storage.idpools import SIZE, pools
@@ -63,6 +64,7 @@ class HostReadings:
     id_slots: int = 1 << 11
     other_daemons: tuple[str, ...] = ()
     apparmor: bool = False
+    unprofiled: str | None = None
     selinux: bool = False
     now: int = _NEW_YEAR_2024
     root: bool = True
@@ -92,6 +94,7 @@ def read_host(layout: Layout, facts: Facts | None, *, unseen: str = "", now: int
         id_slots=sum(len(each) // SIZE for each in pools()),
         other_daemons=tuple(_other_daemons()) if str(layout.root) == "/" else (),
         apparmor=_says("/sys/module/apparmor/parameters/enabled", "Y"),
+        unprofiled=unready(),
         selinux=os.path.exists("/sys/fs/selinux/enforce"),
         now=now,
         root=os.geteuid() == 0,

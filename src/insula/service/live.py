@@ -10,6 +10,8 @@ from uuid import UUID
 from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.interfacespec import UserHelper
 from insula.engine.launch.runningcontainer import Running
+from insula.engine.policy.apparmorprofiles import OWN_PREFIX
+from insula.engine.securitymodule import APPARMOR
 from insula.kernel.pty import path_in_devpts
 from insula.model.devices import ChannelDevice, CharacterDeviceType, Console, ConsoleSource, Devices, HostDevice
 from insula.model.domain import DomainDefinition, completed, unplugged
@@ -17,6 +19,7 @@ from insula.model.filesystems import Disk, Filesystem
 from insula.model.interfaces import Interface, InterfaceType
 from insula.model.livevalues import without_live
 from insula.model.networkport import port_uuid
+from insula.model.scalars import YesNo
 from insula.model.security import LabelType, SecurityLabel
 from insula.model.usercards import BackendType, InterfaceBackend
 
@@ -28,11 +31,13 @@ AnyDevice = TypeVar("AnyDevice", Disk, Filesystem, Interface, Console, ChannelDe
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunFacts:
-    """What only a running domain has. terminals: those of the host that show consoles, by the consoles' places."""
+    """What only a running domain has. terminals: those of the host that show consoles, by the consoles' places;
+    profile: the AppArmor profile that holds it, None for none."""
 
     id: int
     connected: tuple[ConnectedInterface, ...]
     terminals: Mapping[int, PurePosixPath]
+    profile: str | None = None
 
 
 def facts_of(container: Running) -> RunFacts:
@@ -41,6 +46,7 @@ def facts_of(container: Running) -> RunFacts:
         id=container.id,
         connected=container.record.connected,
         terminals={place: PurePosixPath(path_in_devpts(master)) for place, master in container.shown.items()},
+        profile=container.record.spec.profile or None,
     )
 
 
@@ -50,7 +56,7 @@ def running(domain: DomainDefinition, facts: RunFacts) -> DomainDefinition:
         domain,
         id=facts.id,
         devices=_running_devices(domain, facts),
-        security_labels=domain.security_labels or (UNLABELLED,),
+        security_labels=_labelled(domain.security_labels, facts.profile),
     )
 
 
@@ -63,8 +69,25 @@ def defined(domain: DomainDefinition) -> DomainDefinition:
     return replace(
         plain,
         devices=replace(plain.devices, consoles=consoles),
-        security_labels=tuple(each for each in plain.security_labels if each != UNLABELLED),
+        security_labels=chosen_labels(plain.security_labels),
     )
+
+
+def _labelled(labels: tuple[SecurityLabel, ...], profile: str | None) -> tuple[SecurityLabel, ...]:
+    """Return a definition's labels with what a profile of the host's choice makes of them, as libvirt shows it."""
+    if profile is None or any(each.type is LabelType.STATIC and each.model == APPARMOR for each in labels):
+        return labels or (UNLABELLED,)
+    given = SecurityLabel(model=APPARMOR, relabel=YesNo.YES, label=profile, image_label=profile)
+    return (*(each for each in labels if each.type is LabelType.NONE or each.model not in (None, APPARMOR)), given)
+
+
+def chosen_labels(labels: tuple[SecurityLabel, ...]) -> tuple[SecurityLabel, ...]:
+    """Return labels without those that a start gives by itself."""
+    return tuple(each for each in labels if each != UNLABELLED and not _is_given(each))
+
+
+def _is_given(label: SecurityLabel) -> bool:
+    return label.type is LabelType.DYNAMIC and label.model == APPARMOR and (label.label or "").startswith(OWN_PREFIX)
 
 
 def _running_devices(domain: DomainDefinition, facts: RunFacts) -> Devices:

@@ -11,6 +11,7 @@ from uuid import UUID
 from insula.engine.coreplace import CorePlace
 from insula.engine.policy.capabilities import kept
 from insula.engine.policy.syscalls import KEYRING_CALLS
+from insula.engine.securitymodule import APPARMOR, security_model
 from insula.engine.spec import (
     ALL_NAMESPACES,
     CgroupPlacement,
@@ -77,10 +78,11 @@ def check(domain: DomainDefinition) -> None:
             raise UnsupportedConfigError(
                 f"a console is of type '{console.type}'; a container's consoles are of type 'pty': change it"
             )
+    model = security_model()
     for label in domain.security_labels:
-        if label.type is not LabelType.NONE and label.model not in (None, "none"):
+        if label.type is not LabelType.NONE and label.model not in (None, "none", model):
             raise UnsupportedConfigError(
-                f"the security label model '{label.model}' cannot be applied on this host, whose model is 'none'; "
+                f"the security label model '{label.model}' cannot be applied on this host, whose model is '{model}'; "
                 f"remove the <seclabel>, or make it <seclabel type='none' model='{label.model}'/>"
             )
 
@@ -124,6 +126,7 @@ def specification(domain: DomainDefinition, fragments: Fragments, pid_of: PidOf)
         memory_policy=memory_policy_of(domain),
         notifies=domain.settings.readiness is not None and domain.settings.readiness.notifies,
         core_dumps=_core_place(domain),
+        profile=_profile(domain),
         sysctls=tuple((each.name, each.value) for each in domain.settings.kernel_settings),
     )
 
@@ -246,3 +249,15 @@ def _time_offsets(domain: DomainDefinition) -> tuple[int, int] | None:
 
 def _seconds(shift: ClockShift | None) -> int:
     return 0 if shift is None else shift.seconds
+
+
+def _profile(domain: DomainDefinition) -> str | None:
+    """Return the AppArmor profile that a definition names; empty if it wants none, None if it leaves that open."""
+    for label in domain.security_labels:
+        if label.model not in (None, APPARMOR):
+            continue
+        if label.type is LabelType.NONE:
+            return ""
+        if label.type is LabelType.STATIC:
+            return label.label
+    return None

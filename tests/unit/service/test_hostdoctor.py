@@ -105,6 +105,8 @@ def programs(*gone: str) -> HostReadings:
         (replace(WHOLE, group=False), ["host.group"], Gravity.NOTE),
         (replace(WHOLE, now=0), ["host.clock"], Gravity.WARNING),
         (replace(WHOLE, apparmor=False), ["security.module"], Gravity.NOTE),
+        (replace(WHOLE, unprofiled="there is no apparmor_parser"), ["security.profiles"], Gravity.WARNING),
+        (replace(WHOLE, unprofiled=""), ["security.profiles"], Gravity.WARNING),
     ],
 )
 def test_what_is_taken_away_is_told_with_what_it_costs_and_what_to_do(

@@ -3,16 +3,19 @@
 import os
 import re
 import stat
+from dataclasses import replace
 
 import pytest
 
 from insula.engine.interfaceperformer import ConnectedInterface
 from insula.model.domain import DomainDefinition
 from insula.model.networkport import port_uuid
-from insula.service.live import UNLABELLED, defined
+from insula.model.security import LabelType
+from insula.service.live import UNLABELLED, RunFacts, defined, running
 from tests.unit.service.fakes import Rig, domain_xml
 
 pytestmark = pytest.mark.asyncio
+FACTS = RunFacts(id=7, connected=(), terminals={})
 INTERFACE = "<interface type='bridge'><mac address='52:54:00:aa:bb:cc'/><source bridge='br0'/></interface>"
 XML = domain_xml().replace("<devices>", f"<devices>{INTERFACE}<console type='pty'/><console type='pty'/>")
 
@@ -79,3 +82,30 @@ async def test_a_card_of_a_network_shows_its_port_and_what_it_is_plugged_into_wh
     assert f"<source network='lan' portid='{port}' bridge='virbr3'/>" in live
     assert "<source network='lan'/>" in rig.domains.dump_xml(ref, inactive=True)
     assert defined(DomainDefinition.load(live)) == DomainDefinition.load(rig.domains.dump_xml(ref, inactive=True))
+
+
+@pytest.mark.parametrize(
+    "chosen", ["", "<seclabel type='dynamic' model='apparmor'/>", "<seclabel type='none' model='dac'/>"]
+)
+async def test_a_profile_of_the_hosts_choice_is_shown_as_libvirt_does_and_is_no_part_of_the_definition(
+    chosen: str,
+) -> None:
+    domain = DomainDefinition.load(domain_xml().replace("</domain>", f"{chosen}</domain>"))
+    live = running(domain, replace(FACTS, profile="insula-guest-1"))
+    label = live.security_labels[-1]
+    assert (label.type, label.model, label.label, label.image_label) == (
+        LabelType.DYNAMIC,
+        "apparmor",
+        "insula-guest-1",
+        "insula-guest-1",
+    )
+    assert [each.model for each in live.security_labels].count("apparmor") == 1
+    left = [each.model for each in defined(live).security_labels]
+    assert left == (["dac"] if "dac" in chosen else [])
+
+
+async def test_a_profile_that_the_definition_names_is_shown_as_it_says() -> None:
+    static = "<seclabel type='static' model='apparmor'><label>mine</label></seclabel></domain>"
+    domain = DomainDefinition.load(domain_xml().replace("</domain>", static))
+    live = running(domain, replace(FACTS, profile="mine"))
+    assert live.security_labels == domain.security_labels == defined(live).security_labels

@@ -20,6 +20,7 @@ from insula.model.extensions import KernelFeature
 from insula.model.scalars import DomainName
 from insula.model.settingchecks import check_hostname
 from insula.network.guestnetwork import GuestNetwork
+from insula.service import translate
 from insula.service.translate import Fragments, check, hostname_for, specification
 from tests.plans import HYBRID, UNIFIED
 from tests.unit.service.fakes import WEB, domain_xml
@@ -222,3 +223,24 @@ def test_cores_are_kept_where_the_definition_says_in_bytes() -> None:
 def test_what_a_devices_vendor_wants_in_the_environment_is_below_what_the_definition_says() -> None:
     fragments = replace(FRAGMENTS, environment=(("HOME", "/vendor"), ("VENDOR", "1")))
     assert dict(translated(fragments=fragments).init.env) == {**dict(translated().init.env), "VENDOR": "1"}
+
+
+@pytest.mark.parametrize(
+    ("label", "profile"),
+    [
+        ("", None),
+        ("<seclabel type='dynamic' model='apparmor'/>", None),
+        ("<seclabel type='dynamic'/>", None),
+        ("<seclabel type='static' model='apparmor'><label>mine</label></seclabel>", "mine"),
+        ("<seclabel type='none' model='apparmor'/>", ""),
+        ("<seclabel type='none'/>", ""),
+        ("<seclabel type='none' model='selinux'/>", None),
+    ],
+)
+def test_a_label_chooses_the_profile_and_a_host_with_the_module_takes_it(
+    monkeypatch: pytest.MonkeyPatch, label: str, profile: str | None
+) -> None:
+    monkeypatch.setattr(translate, "security_model", lambda: "apparmor")
+    domain = DomainDefinition.load(domain_xml().replace("</domain>", f"{label}</domain>"))
+    check(domain)
+    assert specification(domain, FRAGMENTS, lambda name: 1).profile == profile

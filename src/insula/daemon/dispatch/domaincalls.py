@@ -4,6 +4,7 @@ from uuid import UUID
 
 from insula.daemon.incomingcall import Answer, Handler, IncomingCall, Work
 from insula.daemon.wire import text, to_wire, wanted
+from insula.engine.securitymodule import UNCONFINED
 from insula.errors import InvalidArgumentError
 from insula.model.boot import CrashAction
 from insula.model.numbers import Affect, LifecycleType, ListDomains, MetadataType, XmlFlags
@@ -161,12 +162,14 @@ _ACTIONS = {
 
 
 def _label(request: IncomingCall, domain: ManagedDomain) -> Answer:
-    """The security label: none, where the host has no security model."""
-    return text(""), 0
+    """The security label, and whether it is enforced: none, where the host has no security model."""
+    label = describing.security_label(domain)
+    return text(label or ""), int(label is not None and label != UNCONFINED)
 
 
 def _labels(request: IncomingCall, domain: ManagedDomain) -> Answer:
-    return (), 0
+    label = describing.security_label(domain)
+    return ((), 0) if label is None else ((_label(request, domain),), 1)
 
 
 def _control(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:

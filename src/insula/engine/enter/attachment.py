@@ -122,6 +122,8 @@ def attachment_steps(spec: ContainerSpec, facts: Facts, attachment: Attachment, 
     steps.append(execution.PassDescriptors(why="no other fd of ours reaches the guest", count=0))
     if spec.network_share is not None and facts.socket_scopes:
         steps.append(confinement.ScopeSockets(why=SCOPED))
+    if spec.profile:
+        steps.append(confinement.TakeProfile(why="the same as init's", profile=spec.profile))
     if confined(spec.seccomp):
         steps.append(confinement.LoadFilters(why="the same as init's", seccomp=filter_of(spec)))
     steps.append(confinement.BecomeUser(why="as the guest names it", user=user, group=process.group))

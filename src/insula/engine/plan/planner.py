@@ -299,6 +299,9 @@ def _confinement(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
     steps.append(execution.PassDescriptors(why=why, count=spec.inherited_fds))
     if spec.network_share is not None and facts.socket_scopes:
         steps.append(confinement.ScopeSockets(why=SCOPED))
+    if spec.profile:
+        why = "no other layer has to be right for it to hold, and no profile of the host is attached by a path"
+        steps.append(confinement.TakeProfile(why=why, profile=spec.profile))
     if confined(spec.seccomp):
         why = "loaded while the capability for it is there, before the others go"
         steps.append(confinement.LoadFilters(why=why, seccomp=filter_of(spec)))

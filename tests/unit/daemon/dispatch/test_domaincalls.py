@@ -60,3 +60,13 @@ def test_what_a_container_never_has_is_answered_honestly(domains: FakeDomains) -
 
 def test_nothing_is_under_way_where_no_verb_changes_the_domain(domains: FakeDomains) -> None:
     assert ask(domains, Remote.DOMAIN_GET_CONTROL_INFO, DOM, 0) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("label", "enforced"), [("insula-guest-1", 1), ("unconfined", 0)])
+def test_a_running_guests_label_is_told_alone_and_as_a_list_of_one(
+    domains: FakeDomains, label: str, enforced: int
+) -> None:
+    with patch.object(describing, "security_label", lambda domain: label):
+        told = (label.encode() + b"\0", enforced)
+        assert ask(domains, Remote.DOMAIN_GET_SECURITY_LABEL, DOM) == told
+        assert ask(domains, Remote.DOMAIN_GET_SECURITY_LABEL_LIST, DOM) == ((told,), 1)

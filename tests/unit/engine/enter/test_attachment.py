@@ -167,3 +167,11 @@ def test_a_group_that_is_gone_leaves_no_fd_open() -> None:
     with pytest.raises(OSError, match="gone"):
         group_fds(Cgroup(Hierarchies(v2="/proc/self"), "gone"))
     assert open_fds() == before
+
+
+def test_who_enters_takes_inits_profile_right_before_inits_filter() -> None:
+    held = replace(BUSYBOX, profile="insula-guest-1")
+    steps = attachment_steps(held, UNIFIED, Attachment(process=PROCESS), WEB)
+    kinds = [type(step) for step in steps]
+    assert confinement.TakeProfile(why="the same as init's", profile="insula-guest-1") in steps
+    assert kinds.index(confinement.TakeProfile) == kinds.index(confinement.LoadFilters) - 1

@@ -253,3 +253,11 @@ def test_planning_touches_nothing_of_the_host() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=CHECKOUT)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_profile_is_taken_after_the_last_name_is_looked_up_and_before_the_filter_that_may_refuse_it() -> None:
+    order = [type(step) for step in plan(replace(BUSYBOX, profile="insula-guest-1"), UNIFIED).inside]
+    assert order.index(confinement.TakeProfile) == order.index(confinement.LoadFilters) - 1
+    for none in (None, ""):
+        made = plan(replace(BUSYBOX, profile=none), UNIFIED)
+        assert not any(isinstance(step, confinement.TakeProfile) for step in made.inside)

@@ -19,6 +19,7 @@ from insula.engine.program.assembly import Loaded
 from insula.engine.program.builder import Builder
 from insula.engine.spec import Seccomp
 from insula.engine.steps.guest.gueststep import GuestStep
+from insula.kernel.apparmor import AT_NEXT_EXEC, profile_at_exec
 from insula.kernel.landlock import LandlockScope, ruleset
 from insula.kernel.privileges import CAPABILITY_VERSION, Ambient, Control, mask_of
 
@@ -155,6 +156,32 @@ class LoadFilters(GuestStep):
         for each in programs(self.seccomp):
             filter_ = program.words([len(each) // _INSTRUCTION_SIZE, program.constant(each)])
             program.prctl(_SET_SECCOMP, _MODE_FILTER, filter_)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TakeProfile(GuestStep):
+    """Have what is executed confined by an AppArmor profile of the host's, and all that comes from it."""
+
+    phrase: ClassVar[str] = "take the AppArmor profile {profile} at the exec"
+
+    profile: str
+
+    def compile(self, program: Builder) -> None:
+        attribute = profile_at_exec(self.profile)
+        means = {
+            errno.ENOENT: "no such AppArmor profile is loaded on the host: load it (apparmor_parser -r FILE), or "
+            "change the <seclabel>; those of insulad are loaded as it starts",
+            errno.ENOSYS: "taking an AppArmor profile needs Linux 6.8: remove the <seclabel>",
+        }
+        program.call(
+            "lsm_set_self_attr",
+            AT_NEXT_EXEC,
+            program.constant(attribute),
+            len(attribute),
+            0,
+            means=means,
+            about=self.profile,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

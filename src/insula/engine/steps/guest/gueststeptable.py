@@ -76,6 +76,7 @@ GUEST_STEPS: dict[str, type[GuestStep]] = {
         confinement.KeepCapabilities,
         confinement.RefuseNewPrivileges,
         confinement.ScopeSockets,
+        confinement.TakeProfile,
         tracing.AwaitTracer,
         execution.PassDescriptors,
         execution.Finish,
