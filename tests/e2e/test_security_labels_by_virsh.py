@@ -27,6 +27,9 @@ def test_a_guest_has_the_label_that_virsh_shows_and_enters_by(insulad: Insulad, 
     assert "<model>apparmor</model>" in insulad.virsh("capabilities").stdout
     assert f"<label>{NAME}</label>" in insulad.virsh("dumpxml", "held").stdout
     assert "seclabel" not in insulad.virsh("dumpxml", "--inactive", "held").stdout
+    (busybox_root.parent / "live.xml").write_text(insulad.virsh("dumpxml", "held").stdout)
+    insulad.virsh("define", str(busybox_root.parent / "live.xml"))
+    assert "seclabel" not in insulad.virsh("dumpxml", "--inactive", "held").stdout
     command = ("lxc-enter-namespace", "held", "--", "/bin/cat", "/proc/self/attr/current")
     assert insulad.virsh(*command).stdout.strip() == f"{NAME} (enforce)"
 

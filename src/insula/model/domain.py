@@ -39,7 +39,7 @@ from insula.model.resourcetuning import (
     Vcpu,
 )
 from insula.model.scalars import DomainName, MacAddress, YesNo
-from insula.model.security import DefinedIdMap, Features, SecurityLabel
+from insula.model.security import DefinedIdMap, Features, SecurityLabel, is_given_label
 from insula.model.sizes import UNLIMITED_KIB, KiB
 from insula.model.xmlmap import Attribute, Element, Mapped, Part, always
 from insula.model.xmlparts import parts_in
@@ -92,7 +92,7 @@ class DomainDefinition(Mapped):
     on_reboot: Annotated[OffAction, Element("on_reboot")] = OffAction.RESTART
     on_crash: Annotated[CrashAction, Element("on_crash")] = CrashAction.DESTROY
     devices: Annotated[Devices, Element("devices")] = field(default_factory=Devices)
-    security_labels: Annotated[tuple[SecurityLabel, ...], Element("seclabel")] = ()
+    security_labels: Annotated[tuple[SecurityLabel, ...], Element("seclabel", live=is_given_label)] = ()
     lxc: Annotated[LxcNamespace | None, Element("lxc:namespace")] = None
     _texts: dict[Part, str] = field(default_factory=dict, init=False, repr=False, compare=False)
     _found: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)

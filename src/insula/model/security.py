@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
+from insula.engine.policy.apparmorprofiles import OWN_PREFIX
 from insula.engine.policy.capabilities import CapabilityPolicy
 from insula.model.scalars import OnOff, YesNo
 from insula.model.xmlmap import Attribute, Element, Mapped, Name, always
@@ -120,3 +121,8 @@ class SecurityLabel(Mapped):
     label: Annotated[str | None, Element("label")] = None
     image_label: Annotated[str | None, Element("imagelabel", live=always)] = None
     base_label: Annotated[str | None, Element("baselabel")] = None
+
+
+def is_given_label(label: SecurityLabel) -> bool:
+    """Whether a start has given that label: it names a profile of ours, and belongs to what runs alone."""
+    return label.type is LabelType.DYNAMIC and (label.label or "").startswith(OWN_PREFIX)

@@ -10,7 +10,6 @@ from uuid import UUID
 from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.interfacespec import UserHelper
 from insula.engine.launch.runningcontainer import Running
-from insula.engine.policy.apparmorprofiles import OWN_PREFIX
 from insula.engine.securitymodule import APPARMOR
 from insula.kernel.pty import path_in_devpts
 from insula.model.devices import ChannelDevice, CharacterDeviceType, Console, ConsoleSource, Devices, HostDevice
@@ -20,7 +19,7 @@ from insula.model.interfaces import Interface, InterfaceType
 from insula.model.livevalues import without_live
 from insula.model.networkport import port_uuid
 from insula.model.scalars import YesNo
-from insula.model.security import LabelType, SecurityLabel
+from insula.model.security import LabelType, SecurityLabel, is_given_label
 from insula.model.usercards import BackendType, InterfaceBackend
 
 UNLABELLED = SecurityLabel(type=LabelType.NONE, model="none")
@@ -83,11 +82,7 @@ def _labelled(labels: tuple[SecurityLabel, ...], profile: str | None) -> tuple[S
 
 def chosen_labels(labels: tuple[SecurityLabel, ...]) -> tuple[SecurityLabel, ...]:
     """Return labels without those that a start gives by itself."""
-    return tuple(each for each in labels if each != UNLABELLED and not _is_given(each))
-
-
-def _is_given(label: SecurityLabel) -> bool:
-    return label.type is LabelType.DYNAMIC and label.model == APPARMOR and (label.label or "").startswith(OWN_PREFIX)
+    return tuple(each for each in labels if each != UNLABELLED and not is_given_label(each))
 
 
 def _running_devices(domain: DomainDefinition, facts: RunFacts) -> Devices:

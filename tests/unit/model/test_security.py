@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 
 from insula.engine.policy.capabilities import CapabilityPolicy
+from insula.model.domain import DomainDefinition
 from insula.model.foreign import ForeignElement
 from insula.model.scalars import OnOff
 from insula.model.security import (
@@ -15,6 +16,7 @@ from insula.model.security import (
 from insula.model.xmlmap import Part
 from insula.model.xmlreader import load
 from insula.model.xmlwriter import dump
+from tests.unit.service.fakes import domain_xml
 
 
 def test_a_policy_and_single_capabilities_are_read_by_name() -> None:
@@ -61,3 +63,11 @@ def test_the_label_of_images_is_only_of_the_running_domain() -> None:
     label = load(SecurityLabel, "seclabel", xml, Part.LIVE)
     assert (label.type, label.image_label) == (LabelType.DYNAMIC, "x")
     assert "imagelabel" not in dump(label, "seclabel")
+
+
+def test_a_label_that_a_start_gave_is_not_read_into_a_definition_and_any_other_is() -> None:
+    given = "<seclabel type='dynamic' model='apparmor'><label>insula-guest-1</label></seclabel>"
+    kept = "<seclabel type='static' model='apparmor'><label>insula-guest-mine</label></seclabel>"
+    for label, count in ((given, 0), (kept, 1)):
+        text = domain_xml().replace("</domain>", f"{label}</domain>")
+        assert len(DomainDefinition.load(text).security_labels) == count
