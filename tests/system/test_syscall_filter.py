@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from insula.engine.interfacespec import NetworkKind, NetworkShare
-from insula.engine.policy.syscalls import KEYRING_CALLS, filter_of, programs
+from insula.engine.policy.syscalls import IO_URING_CALLS, KEYRING_CALLS, USERFAULTFD_CALLS, filter_of, programs
 from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, IdRange, Seccomp, SeccompProfile
 from insula.kernel import seccomp
 from insula.kernel.callnumbers import call_numbers
@@ -127,6 +127,13 @@ def test_there_are_no_keyrings_unless_they_are_allowed() -> None:
     for name in KEYRING_CALLS:
         assert confined(partial(call, name, KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, session)) == "ENOSYS"
     assert confined(lambda: call("keyctl", KEYCTL_JOIN_SESSION_KEYRING, 0), Seccomp(allow=KEYRING_CALLS)) == "ok"
+
+
+def test_rings_and_page_faults_reach_the_kernel_where_they_are_allowed_only() -> None:
+    for names, arguments in ((IO_URING_CALLS, (2**32 - 1, 2**32 - 1, 0, 0)), (USERFAULTFD_CALLS, (2**31 - 1,))):
+        for name in names:
+            assert confined(partial(call, name, *arguments)) == "EPERM"
+            assert confined(partial(call, name, *arguments), Seccomp(allow=names)) in ("EBADF", "EFAULT", "EINVAL")
 
 
 MS_REMOUNT, MS_BIND, MS_MOVE, MS_PRIVATE, MS_MGC_VAL = 32, 4096, 8192, 1 << 18, 0xC0ED0000

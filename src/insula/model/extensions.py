@@ -82,10 +82,12 @@ class ShownGroups(StrEnum):
 class KernelFeature(StrEnum):
     """Parts of the kernel that a guest reaches only when it is allowed to."""
 
+    IO_URING = "io-uring"  # io_uring(7), whose sockets no filter sees
     KEYRINGS = "keyrings"  # add_key(2), keyctl(2), request_key(2)
     PACKET_RINGS = "packet-rings"  # rings of packet sockets, whose memory no limit counts
     MOUNTS = "mounts"  # file systems that are not mounted yet, where there is no user namespace
     TCP_ULP = "tcp-ulp"  # upper layers of TCP, such as the kernel's TLS
+    USERFAULTFD = "userfaultfd"  # userfaultfd(2)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

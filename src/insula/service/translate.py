@@ -10,7 +10,7 @@ from uuid import UUID
 
 from insula.engine.coreplace import CorePlace
 from insula.engine.policy.capabilities import kept
-from insula.engine.policy.syscalls import KEYRING_CALLS
+from insula.engine.policy.syscalls import IO_URING_CALLS, KEYRING_CALLS, USERFAULTFD_CALLS
 from insula.engine.securitymodule import APPARMOR, security_model
 from insula.engine.spec import (
     ALL_NAMESPACES,
@@ -187,12 +187,20 @@ def _capabilities(domain: DomainDefinition, *, privileged: bool) -> frozenset[st
     return kept(wanted.policy, states, privileged=privileged)
 
 
+_FEATURE_CALLS = (
+    (KernelFeature.KEYRINGS, KEYRING_CALLS),
+    (KernelFeature.IO_URING, IO_URING_CALLS),
+    (KernelFeature.USERFAULTFD, USERFAULTFD_CALLS),
+)
+"""What is let through by the names of calls."""
+
+
 def _seccomp(domain: DomainDefinition) -> Seccomp:
     """What is allowed besides: the names were checked when the domain was defined."""
     allowed = domain.settings.allowed
     features = {each.feature for each in allowed}
     return Seccomp(
-        allow=KEYRING_CALLS if KernelFeature.KEYRINGS in features else (),
+        allow=tuple(name for feature, names in _FEATURE_CALLS if feature in features for name in names),
         families=tuple(each.family for each in allowed if each.family is not None),
         netlink=tuple(each.netlink for each in allowed if each.netlink is not None),
         transports=tuple(each.transport for each in allowed if each.transport is not None),

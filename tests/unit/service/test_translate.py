@@ -169,7 +169,10 @@ def test_what_is_allowed_by_name_reaches_the_filter() -> None:
     allowed = "".join(f"<i:allow {word}/>" for word in words)
 
     assert translated(f"{SETTINGS}{allowed}</i:domain></metadata>").seccomp == Seccomp(
-        allow=("add_key", "keyctl", "request_key"),
+        allow=(
+            *("add_key", "keyctl", "request_key"),
+            *("io_uring_enter", "io_uring_register", "io_uring_setup", "userfaultfd"),
+        ),
         families=("can",),
         netlink=("xfrm",),
         transports=("sctp",),

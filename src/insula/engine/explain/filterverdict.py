@@ -14,7 +14,7 @@ from insula.engine.policy.callgroups import ForbiddenArgument
 from insula.engine.policy.hostpolicy import HOST_WIDE_ARGUMENTS
 from insula.engine.policy.namespacepolicy import MIGRATABLE_ARGUMENTS, NEW_MOUNT_ARGUMENTS
 from insula.engine.policy.socketpolicy import FAMILIES, NETLINK, TRANSPORTS
-from insula.engine.policy.syscalls import FORBIDDEN_ARGUMENTS, KEYRING_CALLS, REFUSED
+from insula.engine.policy.syscalls import FORBIDDEN_ARGUMENTS, IO_URING_CALLS, KEYRING_CALLS, REFUSED, USERFAULTFD_CALLS
 from insula.engine.spec import SeccompProfile
 from insula.kernel.callfilter import AUDIT_NUMBERS, Condition
 from insula.kernel.filtertrial import refusal_of
@@ -100,6 +100,10 @@ def _change(call: RefusedCall, guest: GuestConfinement, forbidden: ForbiddenArgu
         return "<insula:allow feature='packet-rings'/>", "or listen to the guest's interface on the host"
     if call.name in KEYRING_CALLS:
         return "<insula:allow feature='keyrings'/>", ""
+    if call.name in IO_URING_CALLS:
+        return "<insula:allow feature='io-uring'/>", "most programs do without; no filter sees what a ring asks for"
+    if call.name in USERFAULTFD_CALLS:
+        return "<insula:allow feature='userfaultfd'/>", "the host's vm.unprivileged_userfaultfd decides besides"
     if guest.seccomp.new_mounts is False and forbidden in (*NEW_MOUNT_ARGUMENTS, *HOST_WIDE_ARGUMENTS):
         return (
             "<insula:allow feature='mounts'/>",

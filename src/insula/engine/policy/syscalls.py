@@ -158,6 +158,9 @@ without address randomisation (debuggers), and the question what it is. Others a
 built without them; some lower the defences of programs started later."""
 
 KEYRING_CALLS = ("add_key", "keyctl", "request_key")
+IO_URING_CALLS = ("io_uring_enter", "io_uring_register", "io_uring_setup")
+"""The kernel does what a ring asks for without a call: whoever has one makes sockets that the filter does not see."""
+USERFAULTFD_CALLS = ("userfaultfd",)
 
 REFUSED = (
     Refusal(
@@ -184,8 +187,13 @@ REFUSED = (
     ),
     Refusal(
         errno=errno.EPERM,
-        why="much kernel code for what few guests need, with a long record of escalations; widen the profile for it",
-        names=_names("io_uring_enter io_uring_register io_uring_setup userfaultfd"),
+        why="much kernel code that few guests need, with a long record of escalations; no filter sees what it does",
+        names=IO_URING_CALLS,
+    ),
+    Refusal(
+        errno=errno.EPERM,
+        why="has the kernel wait in the middle of a call for as long as the guest likes, which escalations need",
+        names=USERFAULTFD_CALLS,
     ),
     Refusal(
         errno=errno.EPERM,

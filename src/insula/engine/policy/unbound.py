@@ -1,6 +1,6 @@
 """What of a container no limit holds: told to its administrator, since nobody would notice before it is too late."""
 
-from insula.engine.policy.syscalls import confined, filter_of
+from insula.engine.policy.syscalls import IO_URING_CALLS, confined, filter_of
 from insula.engine.spec import Access, ContainerSpec, DirectoryRoot, ImageRoot, TmpfsRoot
 from insula.kernel.cgroups import Hierarchies
 
@@ -26,6 +26,7 @@ def unbound(spec: ContainerSpec, hierarchies: Hierarchies) -> tuple[str, ...]:
         lifted = [name for name in LIFTED if hierarchies.v1_mount(name) is not None]
         if lifted:
             found.append(f"it may mount its own v1 control groups, and so lift its limits of {', '.join(lifted)}")
-    if not confined(spec.seccomp) or spec.seccomp.packet_rings:
+    uring = not {*IO_URING_CALLS}.isdisjoint(spec.seccomp.allow)  # sets sockets' options without a call
+    if not confined(spec.seccomp) or spec.seccomp.packet_rings or uring:
         found.append("rings of its packet sockets may take any of the host's memory")
     return tuple(found)

@@ -59,10 +59,14 @@ def test_options_and_keys_are_let_through_by_a_feature() -> None:
     ulp = filter_verdict(failed("setsockopt", errno.ENOENT, 3, 6, 31), guest())
     ring = filter_verdict(failed("setsockopt", errno.ENOPROTOOPT, 3, 263, 5), guest())
     keys = filter_verdict(failed("keyctl", ENOSYS), guest())
-    assert [each and each.change for each in (ulp, ring, keys)] == [
+    rings = filter_verdict(failed("io_uring_enter", EPERM), guest())
+    faults = filter_verdict(failed("userfaultfd", EPERM), guest())
+    assert [each and each.change for each in (ulp, ring, keys, rings, faults)] == [
         "<insula:allow feature='tcp-ulp'/>",
         "<insula:allow feature='packet-rings'/>",
         "<insula:allow feature='keyrings'/>",
+        "<insula:allow feature='io-uring'/>",
+        "<insula:allow feature='userfaultfd'/>",
     ]
 
 

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+from insula.engine.policy.syscalls import IO_URING_CALLS
 from insula.engine.policy.unbound import unbound
 from insula.engine.spec import Access, Bytes, DirectoryRoot, Limits, OverlayRoot, Seccomp, SeccompProfile, TmpfsRoot
 from tests.plans import BUSYBOX, HYBRID, UNIFIED
@@ -38,5 +39,8 @@ def test_a_guest_that_may_mount_lifts_the_limits_that_v1_hierarchies_hold() -> N
 
 
 def test_packet_rings_are_told_where_they_are_allowed() -> None:
-    allowed = replace(BOUND, seccomp=Seccomp(packet_rings=True))
-    assert unbound(allowed, UNIFIED.hierarchies) == ("rings of its packet sockets may take any of the host's memory",)
+    for seccomp in (Seccomp(packet_rings=True), Seccomp(allow=IO_URING_CALLS)):
+        allowed = replace(BOUND, seccomp=seccomp)
+        assert unbound(allowed, UNIFIED.hierarchies) == (
+            "rings of its packet sockets may take any of the host's memory",
+        )
