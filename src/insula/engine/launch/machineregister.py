@@ -1,7 +1,8 @@
 """Whose scope is whose, for systemd and for the register that systemd-machined keeps: told one after the other.
 
 systemctl describes a scope by it; machinectl, ps and journalctl know a container by it. No start waits for it or fails
-with it, and what it costs comes after the starts that are under way rather than between them.
+with it, and what it costs comes after the starts that are under way rather than between them. What is lost with a bus
+or a service that restarts is told again for a minute, after what is due meanwhile.
 
 Sources: org.freedesktop.machine1(5), org.freedesktop.systemd1(5).
 """
@@ -10,8 +11,7 @@ import logging
 import threading
 import time
 import uuid
-from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from insula.engine.launch.systembus import BusError, SystemBus
@@ -30,6 +30,12 @@ _IDLE = 5.0
 """Seconds without anything to tell after which the thread ends."""
 _LISTED = 10.0
 """Seconds for which a list of the containers that systemd-machined knows holds."""
+_AGAIN = 0.25
+_AGAIN_MOST = 4.0
+"""Seconds until what was lost is told again, at first; twice as many each time up to the most."""
+_AGAIN_FOR = 60.0
+"""Seconds from when it was due for which it is told again: longer than a systemd takes to execute itself anew."""
+_MACHINE_EXISTS = "org.freedesktop.machine1.MachineExists"
 _LAST_PATIENCE = 5.0
 """Seconds that the end of this process waits for what is to be told still."""
 
@@ -49,12 +55,23 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Telling:
-    """What is to be told at some time. machined: whether systemd-machined runs; perhaps: both may know it already."""
+    """What is to be told at some time. machined: whether systemd-machined runs; perhaps: both may know it already.
+
+    until: when it is given up, if it is lost each time; pause: seconds until it is told again after the next loss.
+    """
 
     due: float
+    until: float
     machine: Machine
     machined: bool
     perhaps: bool
+    pause: float
+
+    def again(self, now: float) -> "_Telling | None":
+        """Return it for later, None if it has been lost for long enough; whether it was heard is not known."""
+        if now + self.pause > self.until:
+            return None
+        return replace(self, due=now + self.pause, pause=min(2 * self.pause, _AGAIN_MOST), perhaps=True)
 
 
 class MachineRegister:
@@ -63,7 +80,7 @@ class MachineRegister:
     def __init__(self, bus: SystemBus) -> None:
         self._bus = bus
         self._change = threading.Condition()
-        self._waiting: deque[_Telling] = deque()
+        self._waiting: list[_Telling] = []
         self._thread: threading.Thread | None = None
         self._closing = False
         self._listed: tuple[float, frozenset[str]] | None = None
@@ -74,7 +91,10 @@ class MachineRegister:
 
         machined: have systemd-machined register it too; perhaps: it may have, as it runs from before our time.
         """
-        telling = _Telling(due=time.monotonic() + _DELAY, machine=machine, machined=machined, perhaps=perhaps)
+        due = time.monotonic() + _DELAY
+        telling = _Telling(
+            due=due, until=due + _AGAIN_FOR, machine=machine, machined=machined, perhaps=perhaps, pause=_AGAIN
+        )
         with self._change:
             self._waiting.append(telling)
             if self._thread is None or not self._thread.is_alive():
@@ -99,14 +119,32 @@ class MachineRegister:
             if not in_unit(machine.leader, machine.unit):
                 continue
             try:
-                if telling.perhaps and telling.machined and machine.name in self._known():
-                    continue
-                self._bus.call(describe_unit(machine.unit, f"Container {machine.name}"))
-                if telling.machined:
-                    self._bus.call(register_machine(machine))
+                self._tell(telling)
             except BusError as error:
-                if in_unit(machine.leader, machine.unit):
+                if not (error.lost and self._keep(telling)) and in_unit(machine.leader, machine.unit):
                     logger.warning("%s is not made known to systemd: %s", machine.name, error)
+
+    def _tell(self, telling: _Telling) -> None:
+        """Raises: BusError."""
+        machine = telling.machine
+        if telling.perhaps and telling.machined and machine.name in self._known():
+            return
+        self._bus.call(describe_unit(machine.unit, f"Container {machine.name}"))
+        if telling.machined:
+            try:
+                self._bus.call(register_machine(machine))
+            except BusError as error:
+                if not telling.perhaps or error.name != _MACHINE_EXISTS:
+                    raise
+
+    def _keep(self, telling: _Telling) -> bool:
+        """Keep what was lost, to tell it again; False for what is given up, as everything is at the end."""
+        again = telling.again(time.monotonic())
+        with self._change:
+            if again is None or self._closing:
+                return False
+            self._waiting.append(again)
+            return True
 
     def _known(self) -> frozenset[str]:
         """Return the names that systemd-machined knows, asked for once for many. Raises: BusError."""
@@ -120,9 +158,11 @@ class MachineRegister:
         with self._change:
             while True:
                 now = time.monotonic()
-                due = self._waiting[0].due if self._waiting else now + _IDLE
-                if self._waiting and (self._closing or due <= now):
-                    return self._waiting.popleft()
+                first = min(self._waiting, key=lambda each: each.due, default=None)
+                due = first.due if first is not None else now + _IDLE
+                if first is not None and (self._closing or due <= now):
+                    self._waiting.remove(first)
+                    return first
                 if self._closing or (not self._change.wait(due - now) and not self._waiting):
                     self._thread = None
                     return None

@@ -30,12 +30,29 @@ Heard = Callable[["Message | None"], None]
 """Takes what nobody was called for, such as signals, on the reading thread; None: the connection has ended."""
 
 
+_NOT_THERE = frozenset(
+    {
+        "",
+        "org.freedesktop.DBus.Error.Disconnected",
+        "org.freedesktop.DBus.Error.NameHasNoOwner",
+        "org.freedesktop.DBus.Error.NoReply",
+        "org.freedesktop.DBus.Error.ServiceUnknown",
+    }
+)
+"""What is said of a bus or a service that restarts; empty: the connection was lost."""
+
+
 class BusError(Exception):
     """The bus is away, or who was called says no, in his own words. name: the error's, empty if the bus is away."""
 
     def __init__(self, text: str, name: str = "") -> None:
         super().__init__(text)
         self.name = name
+
+    @property
+    def lost(self) -> bool:
+        """Whether the bus, or who was called, was not there: as it restarts, so that a later call may be answered."""
+        return self.name in _NOT_THERE
 
 
 class BusCall:

@@ -179,7 +179,7 @@ class Scopes:
         except BusError as error:
             if awaited.repeated and error.name == _UNIT_EXISTS:
                 return _UNKNOWN_JOB
-            if error.name not in _NOT_THERE:
+            if not error.lost:
                 raise ScopeError(str(error)) from error
         time.sleep(_RESTART_PAUSE)
         awaited.repeated = True
@@ -205,16 +205,6 @@ class Scopes:
 _NO_SUCH_UNIT = "org.freedesktop.systemd1.NoSuchUnit"
 _UNIT_EXISTS = "org.freedesktop.systemd1.UnitExists"
 _NO_SUCH_OBJECT = "org.freedesktop.DBus.Error.UnknownObject"
-_NOT_THERE = frozenset(
-    {
-        "",
-        "org.freedesktop.DBus.Error.Disconnected",
-        "org.freedesktop.DBus.Error.NameHasNoOwner",
-        "org.freedesktop.DBus.Error.NoReply",
-        "org.freedesktop.DBus.Error.ServiceUnknown",
-    }
-)
-"""What is said of a bus or a systemd that restarts; empty: the connection was lost."""
 _UNKNOWN_JOB = "?"
 _SYSTEMDS = ("name=systemd", "")
 """Hierarchies that systemd may have its units in: on hosts of v1 and on others; it has both on some hybrid ones."""

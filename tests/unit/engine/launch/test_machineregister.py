@@ -47,12 +47,15 @@ def test_a_scope_is_described_by_whose_it_is_for_as_long_as_it_is_there() -> Non
 
 
 class FakeMachined:
-    """A bus with a systemd-machined. refusal: what it says to each registration; placed: who is in a unit at all."""
+    """A bus with a systemd-machined. refusal: what it says to each call; losses: to registrations, by their machine;
+    registered: those that it took; placed: who is in a unit at all."""
 
     def __init__(self) -> None:
         self.bus = FakeBus(self.answer)
         self.register = MachineRegister(SystemBus(self.bus.opened))
         self.refusal = ""
+        self.losses: dict[str, str] = {}
+        self.registered: list[str] = []
         self.placed = True
         self.known: list[str] = []
         self.lists = 0
@@ -61,7 +64,12 @@ class FakeMachined:
         if message.header.fields[HeaderFields.member] == "ListMachines":
             self.lists += 1
             return returned(message, "a(ssso)", [(name, "container", "any", "/m") for name in self.known])
-        return refused(message, self.refusal, "it said no") if self.refusal else returned(message)
+        registers = message.header.fields[HeaderFields.member] == "RegisterMachineWithNetwork"
+        name = self.losses.get(message.body[0], self.refusal) if registers else self.refusal
+        if name:
+            return refused(message, name, "it said no")
+        self.registered += [message.body[0]] if registers else []
+        return returned(message)
 
     def names(self) -> list[str]:
         """Who was registered."""
@@ -119,6 +127,59 @@ def test_a_register_that_refuses_is_logged_and_nothing_else(
     with caplog.at_level(logging.WARNING):
         machined.register.add(machine("lxc-1-web"), machined=True)
         until(lambda: "lxc-1-web is not made known to systemd: it said no" in caplog.text, "the log's line")
+
+
+LOST = ["Disconnected", "NoReply", "ServiceUnknown", "NameHasNoOwner"]
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_what_is_lost_with_a_service_that_restarts_is_told_again_and_delays_no_other(
+    machined: FakeMachined, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    monkeypatch.setattr(machineregister, "_AGAIN", 0.01)
+    machined.losses["a"] = f"org.freedesktop.DBus.Error.{name}"
+    machined.register.add(machine("a"), machined=True)
+    machined.register.add(machine("b"), machined=True)
+    until(lambda: "b" in machined.names(), "the other being registered")
+    assert machined.register._thread is not None
+    machined.losses.clear()
+    until(lambda: machined.names()[-1] == "a", "the lost one being registered")
+    machined.register.close()
+    assert machined.registered == ["b", "a"] and caplog.text == ""
+
+
+def test_one_whose_registration_was_heard_and_its_answer_lost_is_registered_once(
+    machined: FakeMachined, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    machined.losses["a"] = "org.freedesktop.DBus.Error.NoReply"
+    machined.register.add(machine("a"), machined=True)
+    until(lambda: machined.names() == ["a"], "the first try")
+    machined.losses["a"] = "org.freedesktop.machine1.MachineExists"  # known a moment after the list was asked for
+    until(lambda: machined.names() == ["a", "a"], "the second")
+    machined.register.close()
+    assert machined.lists == 1 and caplog.text == ""
+
+
+def test_who_is_lost_each_time_is_given_up_and_logged(
+    machined: FakeMachined, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(machineregister, "_AGAIN_FOR", 1.0)
+    machined.losses["a"] = "org.freedesktop.DBus.Error.Disconnected"
+    with caplog.at_level(logging.WARNING):
+        machined.register.add(machine("a"), machined=True)
+        until(lambda: "a is not made known to systemd: it said no" in caplog.text, "its being given up")
+    assert len(machined.names()) > 1
+    until(lambda: machined.register._thread is None, "the thread's end")
+
+
+def test_the_end_waits_for_no_service_that_restarts(machined: FakeMachined, caplog: pytest.LogCaptureFixture) -> None:
+    machined.losses["a"] = "org.freedesktop.DBus.Error.Disconnected"
+    with caplog.at_level(logging.WARNING):
+        machined.register.add(machine("a"), machined=True)
+        until(lambda: machined.names() == ["a"], "the first try")
+        machined.register.close()
+    assert "a is not made known to systemd: it said no" in caplog.text
+    assert machined.register._thread is None
 
 
 def test_who_has_left_its_scope_is_not_registered(machined: FakeMachined, caplog: pytest.LogCaptureFixture) -> None:
