@@ -14,14 +14,17 @@ PATH = "/dev/kmsg"
 _RECORD = 8192
 _MOST = 100_000
 """Records that are read at once: more than any kernel keeps."""
-_GROUP = re.compile(r"oom-kill:.*,task_memcg=(\S*?),task=(.*),pid=(\d+),uid=(\d+)$")
+_CHOSEN = re.compile(r"oom-kill:.*?,(?:oom_memcg|global_oom,task_memcg)=(/.*),task=.*,pid=(\d+),uid=\d+$")
+"""The first group that is named: no name before it, not that of a cpuset either, has a slash."""
+_GROUP_OF_TASK = ",task_memcg="
 _KILLED = re.compile(r"Killed process (\d+) \((.*)\) total-vm:.* UID:(\d+) ")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OomVictim:
     """A process that was killed for want of memory. pid, uid: the host's; name: of its program, as it chose it; group:
-    its path in the memory controller's hierarchy, None where the kernel did not say."""
+    its path in the memory controller's hierarchy, None where the kernel did not say. Of groups that a guest named like
+    the line around them, it may end early, or in what the guest chose: it begins with what the guest did not choose."""
 
     pid: int
     name: str
@@ -62,9 +65,17 @@ def oom_victims(texts: Iterable[str]) -> list[OomVictim]:
     groups: dict[int, str] = {}
     victims: list[OomVictim] = []
     for text in texts:
-        if (found := _GROUP.search(text)) is not None:
-            groups[int(found[3])] = found[1].replace(r"\x5c", "\\")
+        if (found := _CHOSEN.match(text)) is not None:
+            groups[int(found[2])] = _group_of(found[1]).replace(r"\x5c", "\\")
         elif (found := _KILLED.search(text)) is not None:
             pid = int(found[1])
             victims.append(OomVictim(pid=pid, name=found[2], uid=int(found[3]), group=groups.pop(pid, None)))
     return victims
+
+
+def _group_of(named: str) -> str:
+    """Return the victim's group. named: all that the kernel says from the group whose limit was met up to the program:
+    the victim's is that one, or below it, and without a limit there is the victim's alone."""
+    limited, _, rest = named.partition(_GROUP_OF_TASK)
+    group = rest.partition(_GROUP_OF_TASK)[0].partition(",task=")[0]
+    return group if f"{group}/".startswith(f"{limited.rstrip('/')}/") else limited.partition(",task=")[0]

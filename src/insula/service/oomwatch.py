@@ -7,8 +7,10 @@ there is counted in how a run ends, and told by no event.
 import asyncio
 import logging
 import time
+from collections.abc import Iterable
 from uuid import UUID
 
+from insula.kernel.cgroups import PAYLOAD
 from insula.kernel.cgroups.oomnotices import OomNotices
 from insula.kernel.kernellog import KernelLog, OomVictim, oom_victims
 from insula.model.domainstates import LifecycleKind, StoppedDetail
@@ -150,18 +152,37 @@ class OomWatch:
             LOGGER.info("the kernel's log cannot be read: %s", error)
             return []
         found, others = list[OomVictim](), list[OomVictim]()
+        paths = {each.container.group.path for each in self._watched.values()} | {run.container.group.path}
         for each in (*self._unclaimed, *oom_victims(texts)):
-            (found if _is_of(each, run) else others).append(each)
+            (found if _is_of(each, run, paths) else others).append(each)
         self._unclaimed = others[-_UNCLAIMED:]
         return found
 
 
-def _is_of(victim: OomVictim, run: Run) -> bool:
-    """By its group, or, where the kernel did not name that, by its user: the range of ids names the guest."""
-    if victim.group is not None:
-        return f"/{run.container.group.path}/" in f"{victim.group}/"
+def _is_of(victim: OomVictim, run: Run, paths: Iterable[str]) -> bool:
+    """By its user where the guest has a range of ids, which names it, and by its group where the kernel names that.
+
+    paths: of the groups of all guests. A guest names groups below its own, so the one that stands first counts; a
+    privileged one has every user.
+    """
     idmap = run.container.record.spec.idmap
-    return idmap is not None and any(0 <= victim.uid - each.outside < each.count for each in idmap.uids)
+    if idmap is not None and not any(0 <= victim.uid - each.outside < each.count for each in idmap.uids):
+        return False
+    if victim.group is None:
+        return idmap is not None
+    return _innermost(victim.group, paths) == run.container.group.path
+
+
+def _innermost(group: str, paths: Iterable[str]) -> str | None:
+    """Return which of these groups a group is in, None for none of them: of one in the other, the inner.
+
+    A daemon in a control group namespace of its own knows groups by shorter paths than the kernel's log.
+    """
+    whole = f"{group}/"
+    found = [(place, -len(path), path) for path in paths if (place := whole.find(f"/{path}/")) >= 0]
+    place, _, path = min(found, default=(0, 0, None))
+    # A guest chooses names below the group that it sees as the root of all: what stands there names nobody.
+    return None if f"/{PAYLOAD}/" in whole[: place + 1] else path
 
 
 def kernel_log() -> KernelLog | None:

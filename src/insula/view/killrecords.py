@@ -2,9 +2,10 @@
 
 The kernel says so in up to three records. They name the guest by its control group and by the killed program's user;
 which of both counts depends on the guest, as its programs may choose names of groups below their own, and of
-themselves. An unprivileged guest is known by its range of users, which no other has. A privileged one by its group,
-unless the user is another guest's. Numbers of processes become the guest's own where the process is still to be seen,
-else 0; users become the guest's; groups are cut to what it sees of them. Nothing else is told to any guest.
+themselves. An unprivileged guest is known by its range of users, a privileged one by its group; where the two name two
+guests, since a privileged one has every user, nobody is told. Numbers of processes become the guest's own where the
+process is still to be seen, else 0; users become the guest's; groups are cut to what it sees of them. Nothing else is
+told to any guest.
 Source: `dump_oom_victim`, `__oom_kill_process` and `oom_reap_task` in the kernel's oom_kill.c.
 """
 
@@ -106,6 +107,8 @@ class KillRecords:
             guest = next((each for each in guests if each.launch == launch and not each.uids), None)
             if guest is None:
                 return None
+        elif any(each.launch == launch and not each.uids for each in guests):
+            return None
         if launch != guest.launch:
             number = self._remember(pid, guest.launch)
         rest = _USER.sub(f" UID:{_inner(guest.uids, uid)} ", rest)
@@ -128,13 +131,16 @@ class KillRecords:
 
 
 def _owner(guests: tuple[ViewedGuest, ...], uid: int, group: str | None) -> ViewedGuest | None:
-    for guest in guests:
-        if any(0 <= uid - each.outside < each.count for each in guest.uids):
-            return guest
+    by_user = next((guest for guest in guests if _has(guest, uid)), None)
     if group is None:
-        return None
+        return by_user
     privileged = (guest for guest in guests if not guest.uids)
-    return next((guest for guest in privileged if f"{group}/".startswith(f"/{guest.group}/")), None)
+    by_group = next((guest for guest in privileged if f"{group}/".startswith(f"/{guest.group}/")), None)
+    return by_group or by_user if by_group is None or by_user is None else None
+
+
+def _has(guest: ViewedGuest, uid: int) -> bool:
+    return any(0 <= uid - each.outside < each.count for each in guest.uids)
 
 
 def _inner(ids: tuple[ViewedIds, ...], uid: int) -> int:

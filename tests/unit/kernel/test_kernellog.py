@@ -42,6 +42,36 @@ def test_a_name_that_looks_like_the_line_around_it_says_nothing_about_another(na
     assert oom_victims([choice(7, name), kill(7, name)]) == [OomVictim(pid=7, name=name, uid=1000, group=GROUP)]
 
 
+OTHER = r"/machine.slice/machine-lxc\x5cx2d2\x5cx2dmail.scope"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"x,task_memcg={OTHER}",
+        f"x,oom_memcg={OTHER},task_memcg={OTHER}",
+        f"x,task=a,pid=7,uid=1/y,task_memcg={OTHER}",
+        f"a b/task_memcg={OTHER}",
+        ",task_memcg=/",
+    ],
+)
+@pytest.mark.parametrize("limited", [ESCAPED, "/machine.slice", "", None])
+def test_a_group_that_looks_like_the_line_around_it_is_told_to_be_where_it_is(name: str, limited: str | None) -> None:
+    inside = f"{ESCAPED}/payload/{name}"
+    whose = "global_oom" if limited == "" else f"oom_memcg={inside if limited is None else limited}"
+    text = (
+        f"oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=x,oom_memcg=,mems_allowed=0,{whose},"
+        f"task_memcg={inside},task=dd,pid=7,uid=1000"
+    )
+    (victim,) = oom_victims([text, kill(7, "dd")])
+    assert victim.group is not None and victim.group.startswith(f"{GROUP}/payload/")
+
+
+def test_a_kill_for_want_of_the_hosts_memory_is_told_with_its_group() -> None:
+    text = choice(7, "dd").replace(f"oom_memcg={ESCAPED}", "global_oom")
+    assert oom_victims([text, kill(7, "dd")]) == [OomVictim(pid=7, name="dd", uid=1000, group=GROUP)]
+
+
 def test_only_what_the_kernel_has_said_since_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pipe gives its records one by one, as the device does."""
     path = tmp_path / "kmsg"

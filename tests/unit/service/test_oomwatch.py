@@ -2,13 +2,14 @@
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 from uuid import UUID
 
 import pytest
 
-from insula.kernel.cgroups import Cgroup
+from insula.engine.spec import IdMap, IdRange
+from insula.kernel.cgroups import PAYLOAD, Cgroup
 from insula.kernel.cgroups.oomnotices import OomNotices
 from insula.kernel.kernellog import KernelLog
 from insula.model.numbers import MemoryFailureAction
@@ -201,6 +202,54 @@ async def test_guests_that_are_short_of_memory_at_once_are_each_told_their_own_v
     await until(lambda: len(failures(rig)) == 2)
     victims = [[each.program for each in rig.domains.of(ref).require_run().oom_victims] for ref in (web, mail)]
     assert victims == [["dd"], ["sh"]]
+    watch.close()
+
+
+@pytest.mark.parametrize("way", ["payload/{mail}", "x{mail}", "payload/x,task_memcg={mail}", "payload/ {mail}"])
+async def test_a_guest_cannot_have_its_victims_told_as_anothers_by_the_names_of_its_groups(rig: Rig, way: str) -> None:
+    watching = Watching(rig)
+    watch = watching.begin()
+    web = await running(rig)
+    mail = await rig.domains.start(await rig.domains.define(domain_xml("mail", MAIL)))
+    group(rig, mail).oom_kills = 1
+    chosen = f"{path_of(rig, WEB)}/{way.format(mail=path_of(rig, MAIL))}/x"
+    watching.log.texts = [choice(7, "dd", f"/above{chosen}"), kill(7, "dd")]
+    watching.notices.wake(MAIL)
+    await until(lambda: failures(rig))
+    assert rig.domains.of(mail).require_run().oom_victims == ()
+    group(rig, web).oom_kills = 1
+    watching.notices.wake(WEB)
+    await until(lambda: len(failures(rig)) == 2)
+    assert [each.program for each in rig.domains.of(web).require_run().oom_victims] == ["dd"]
+    watch.close()
+
+
+async def test_what_a_guest_that_is_over_named_below_its_own_group_is_nobodys(rig: Rig) -> None:
+    watching = Watching(rig)
+    watch = watching.begin()
+    web = await running(rig)
+    group(rig, web).oom_kills = 1
+    watching.log.texts = [choice(7, "dd", f"/machine/gone/{PAYLOAD}{path_of(rig)}"), kill(7, "dd")]
+    watching.notices.wake()
+    await until(lambda: failures(rig))
+    assert rig.domains.of(web).require_run().oom_victims == ()
+    watch.close()
+
+
+async def test_a_guest_with_ids_of_its_own_has_no_victims_of_other_users(rig: Rig) -> None:
+    watching = Watching(rig)
+    watch = watching.begin()
+    web = await running(rig)
+    held = rig.domains.of(web).require_run().container
+    ids = (IdRange(inside=0, outside=500_000, count=1000),)
+    spec = replace(held.record.spec, idmap=IdMap(uids=ids, gids=ids))
+    held.record = replace(held.record, spec=spec)
+    group(rig, web).oom_kills = 2
+    path = path_of(rig)
+    watching.log.texts = [choice(7, "dd", path), kill(7, "dd", 400_000), choice(8, "sh", path), kill(8, "sh", 500_007)]
+    watching.notices.wake()
+    await until(lambda: failures(rig))
+    assert [each.program for each in rig.domains.of(web).require_run().oom_victims] == ["sh"]
     watch.close()
 
 

@@ -132,6 +132,14 @@ def test_a_guest_cannot_speak_in_anothers_name_by_names_of_groups_or_programs() 
         assert told.launch == "web"
 
 
+def test_a_privileged_guest_cannot_speak_in_anothers_name_by_taking_its_users() -> None:
+    taking = records()
+    assert taking.take(chosen("/machine.slice/bare.scope/payload", 1_000_000), GUESTS) is None
+    first = taking.take(chosen("/machine.slice/bare.scope/payload", 0), GUESTS)
+    assert first is not None and first.launch == "bare"
+    assert taking.take(killed(1_000_000), GUESTS) is None
+
+
 def test_a_process_that_is_gone_has_no_number() -> None:
     told = records(inner=0).take(killed(3_000_005), GUESTS)
     assert told is not None
