@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from insula.engine.dump.crashgroup import LEAF
+from insula.kernel.cgroups import PAYLOAD
 from tests.e2e.guests import domain_xml, inside
 from tests.insulad import Insulad
 from tests.waiting import scaled, until
@@ -23,12 +25,22 @@ import sys
 from pathlib import Path
 from insula.daemon.crashdispatcher import CrashDispatcher
 from insula.engine.dump.crash import Crash
+from insula.engine.dump.crashgroup import join_group
 from insula.engine.dump.formerhandler import FormerHandler
 from insula.kernel.cgroups import Hierarchies
 from insula.kernel.fds import Fd
 former = FormerHandler(own=Path(sys.argv[1]), packaged=())
-dispatcher = CrashDispatcher(hierarchies=Hierarchies.detect(), former=former, dumping=lambda pid: True)
+place = join_group(int(sys.argv[2]))
+print(Path("/proc/self/cgroup").read_text(), file=sys.stderr)
+dispatcher = CrashDispatcher(hierarchies=Hierarchies.detect(), former=former, dumping=lambda pid: True, place=place)
 print(dispatcher.dispatch(Crash.of(sys.argv[2:]), Fd(0)))
+"""
+HOLDS_PLACE = """
+import sys
+from insula.engine.dump.crashgroup import join_group
+place = join_group(int(sys.argv[1]))
+print("held" if place is not None else "none", flush=True)
+sys.stdin.read()
 """
 UNLIMITED = 2**64 - 1
 CORE = b"\x7fELF" + os.urandom(100_000)
@@ -117,6 +129,60 @@ def test_what_is_not_to_be_kept_is_dropped_and_never_the_hosts(
     result = dispatch(pid, scratch / "own", uid=owner_of(pid), limit=limit)
     assert result.returncode == 0 and result.stdout.startswith(b"dropped: domain 'web' " + why), result.stderr
     assert not cores(root) and not (scratch / "host.core").exists()
+
+
+def groups_in(text: str) -> dict[str, str]:
+    """Return the groups that a process's file tells of, by their hierarchies; those without controllers are left out"""
+    lines = (line.split(":", 2) for line in text.splitlines() if line.startswith(tuple("0123456789")))
+    return {controllers: path for _, controllers, path in lines if not controllers.startswith("name=")}
+
+
+def test_what_a_core_costs_counts_in_the_guests_groups_and_goes_with_them(
+    insulad: Insulad, root: Path, scratch: Path
+) -> None:
+    pid = start(insulad, root, "")
+    of_guest = groups_in(Path(f"/proc/{pid}/cgroup").read_text())
+    result = dispatch(pid, scratch / "own")
+    assert result.returncode == 0, result.stderr.decode()
+    joined = groups_in(result.stderr.decode())
+    assert joined.pop("").endswith(f"/{LEAF}")
+    scope = of_guest.pop("").partition(f"/{PAYLOAD}")[0]
+    assert joined == of_guest
+    leaves = [each for each in Path("/sys/fs/cgroup").rglob(LEAF) if scope in str(each)]
+    assert leaves and PAYLOAD not in leaves[0].parts
+    insulad.virsh("destroy", "web")
+    until(lambda: not leaves[0].parent.exists(), "the guest's group being removed")
+
+
+def test_of_one_guest_few_cores_are_taken_at_once_and_others_cost_nothing_more(
+    insulad: Insulad, root: Path, scratch: Path
+) -> None:
+    pid = start(insulad, root, PLACE)
+    command = [sys.executable, "-c", HOLDS_PLACE, str(pid)]
+    holders = []
+    try:
+        for _ in range(4):
+            holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            holders.append(holder)
+            assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+        result = dispatch(pid, scratch / "own")
+        assert result.returncode == 1 and b"other cores of its guest are being kept" in result.stderr
+    finally:
+        for holder in holders:
+            holder.communicate()
+    assert dispatch(pid, scratch / "own", uid=owner_of(pid)).returncode == 0
+    assert len(cores(root)) == 1
+
+
+def test_who_takes_a_core_ends_with_a_guest_that_is_destroyed(insulad: Insulad, root: Path) -> None:
+    pid = start(insulad, root, PLACE)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDS_PLACE, str(pid)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+        insulad.virsh("suspend", "web")
+        insulad.virsh("destroy", "web")
+        assert holder.wait(scaled(30)) == -signal.SIGKILL
 
 
 def test_a_guests_links_lead_nowhere_out_of_it(insulad: Insulad, root: Path, scratch: Path) -> None:

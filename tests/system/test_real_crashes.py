@@ -19,9 +19,9 @@ OURS = "xmlns:insula='https://insula.dev/xmlns/domain/1'"
 KEPT = f"<metadata><insula:domain {OURS}><insula:coredumps pattern='/var/crash/core.%e.%u'/></insula:domain></metadata>"
 SAYS_IT_HERE = """
 import sys, syslog
-from insula.daemon import crashdispatcher
+from insula.daemon import crashentry
 syslog.syslog = lambda priority, text: priority == syslog.LOG_INFO or sys.stderr.write(text + chr(10))
-sys.exit(crashdispatcher.main())
+sys.exit(crashentry.main())
 """
 """The machine has no log of its host."""
 SEGMENTATION_FAULT = "139\n"

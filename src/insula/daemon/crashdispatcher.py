@@ -2,14 +2,14 @@
 
     kernel.core_pattern = |/usr/libexec/insula-coredump %P %u %g %s %t %c %h %d %I %F
 
-The kernel starts it as the host's root, with the core as its standard input, for every process that crashes; the one
-that does waits meanwhile. A guest's core is kept where its definition says, by a look that became that guest's root, or
-it is dropped. What is a guest's and cannot be kept is dropped too. All others go the way that they went before.
+The kernel starts it (`crashentry`) as the host's root, with the core as its standard input, for every process that
+crashes; the one that does waits meanwhile. A guest's core is kept where its definition says, by a look that became that
+guest's root, or it is dropped. What is a guest's and cannot be kept is dropped too. All others go the way that they
+went before.
 """
 
 import fcntl
 import os
-import sys
 import syslog
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 from insula.engine.coreplace import expanded
 from insula.engine.dump.crash import Crash, is_dumping, pids_of
 from insula.engine.dump.crashedguest import CrashedGuest, guest_of
+from insula.engine.dump.crashgroup import NoPlaceError, join_group
 from insula.engine.dump.formerhandler import FormerHandler
 from insula.errors import InsulaError, OperationFailedError
 from insula.kernel.cgroups import Hierarchies
 from insula.kernel.fds import Fd, close_all
-from insula.kernel.standardstreams import occupy_standard_streams
 from insula.model.visible import visible
 
 if TYPE_CHECKING:
@@ -38,15 +38,13 @@ _PATIENCE = 600.0
 """Seconds for a core: a guest's own file system may take as long as it likes."""
 _TURN = 5.0
 """Seconds that a core waits for the one before it, of the same guest."""
-_PLACES = ("cgroup.procs", "cgroup.threads", "cgroup.events", "tasks", "notify_on_release")
-"""Files of a guest's group of which one is locked by each core that waits: three on either version. The kernel runs few
-programs like this one at once (kernel.core_pipe_limit): a guest that crashes without end is not to have them all."""
 _PAUSE = 0.05
 _NAME_MAX = 240
 
 
 class CrashDispatcher:
-    """Dispatches one crash. dumping: whether a process crashes at this moment."""
+    """Dispatches one crash. dumping: whether a process crashes at this moment; place: what holds a place of the guest's
+    whose group this process has joined (`crashgroup`), None if it has joined none yet."""
 
     def __init__(
         self,
@@ -54,10 +52,12 @@ class CrashDispatcher:
         hierarchies: Hierarchies,
         former: FormerHandler = FORMER,
         dumping: Callable[[int], bool] = is_dumping,
+        place: int | None = None,
     ) -> None:
         self._hierarchies = hierarchies
         self._former = former
         self._dumping = dumping
+        self._place = place
 
     def dispatch(self, crash: Crash, stream: Fd) -> str:
         """Return what became of a core, in words; a program of the host's takes our place for one of the host's.
@@ -82,6 +82,8 @@ class CrashDispatcher:
         most = 0 if place is None else _least(place["most"], crash.limit)
         if not most:
             return f"dropped: {whose} keeps none" + (" (its limit is 0)" if place is not None else "")
+        if self._place is None:  # the guest has told who it is by now
+            self._place = _joined(crash.pid)
         init = os.pidfd_open(guest.init)
         try:
             turn = _turn_of(guest)
@@ -143,20 +145,23 @@ def _inside(ranges: "Sequence[IdRange]", outside: int) -> int:
     return next(found, 0)
 
 
+def _joined(pid: int) -> int | None:
+    """See `join_group`. Raises: OperationFailedError, OSError."""
+    try:
+        return join_group(pid)
+    except NoPlaceError as error:
+        raise OperationFailedError(str(error)) from error
+
+
 def _turn_of(guest: CrashedGuest) -> int:
     """Return what holds a guest's turn: its cores are taken one by one, so that it fills no room for those of others.
 
     Raises: OperationFailedError for one that would wait for long.
     """
-    directory = guest.group.directories[-1]
-    lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    place = None
+    lock = os.open(guest.group.directories[-1], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         deadline = time.monotonic() + _TURN
         while not _locked(lock):
-            place = _waiting_place(directory) if place is None else place
-            if place is None:
-                raise OperationFailedError("another core of this guest is being kept, and others wait already")
             if time.monotonic() >= deadline:
                 raise OperationFailedError("another core of this guest is being kept")
             time.sleep(_PAUSE)
@@ -164,20 +169,6 @@ def _turn_of(guest: CrashedGuest) -> int:
     except BaseException:
         os.close(lock)
         raise
-    finally:
-        if place is not None:
-            os.close(place)
-
-
-def _waiting_place(directory: str) -> int | None:
-    """Return what holds one of a guest's few places to wait at, None if all are taken."""
-    for name in _PLACES:
-        with suppress(FileNotFoundError):
-            place = os.open(f"{directory}/{name}", os.O_RDONLY | os.O_CLOEXEC)
-            if _locked(place):
-                return place
-            os.close(place)
-    return None
 
 
 def _locked(file: int) -> bool:
@@ -188,23 +179,20 @@ def _locked(file: int) -> bool:
     return True
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Take the core at standard input; what becomes of it stands in the host's log. Returns 0, or 1 if it is lost."""
-    occupy_standard_streams()  # the kernel gives us the first alone
-    words = sys.argv[1:] if arguments is None else arguments
+def take(words: Sequence[str], place: int | None) -> int:
+    """Take the core at standard input; what becomes of it stands in the host's log. Returns 0, or 1 if it is lost.
+
+    words: the kernel's; place: see `CrashDispatcher`.
+    """
     syslog.openlog("insula-coredump", syslog.LOG_PID, syslog.LOG_DAEMON)
     who = "a process"
     try:
         crash = Crash.of(words)
         who = f"process {crash.pid} ({visible(crash.name)}), signal {crash.signal}"
-        said = CrashDispatcher(hierarchies=Hierarchies.detect()).dispatch(crash, Fd(0))
+        said = CrashDispatcher(hierarchies=Hierarchies.detect(), place=place).dispatch(crash, Fd(0))
     except (InsulaError, OSError) as error:
         with suppress(OSError):
             syslog.syslog(syslog.LOG_WARNING, f"{who}: its core is dropped: {visible(str(error))}")
         return 1
     syslog.syslog(syslog.LOG_INFO, f"{who}: its core is {visible(said)}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,8 +3,11 @@
 import errno
 import fcntl
 import os
-import socket
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
 
 NAMES = ("standard input", "standard output", "standard error")
 
@@ -27,13 +30,15 @@ def above_standard(fd: int) -> int:
     return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
 
 
-def socket_above_standard(connected: socket.socket) -> socket.socket:
+def socket_above_standard(connected: "socket.socket") -> "socket.socket":
     """Return a socket as it is, or in its place one that is none of the three.
 
     For programs that are not ours: they may have closed some of them, and mean them all the same.
     """
     if connected.fileno() > 2:
         return connected
+    import socket
+
     with connected:
         return socket.socket(fileno=above_standard(connected.fileno()))
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from insula.daemon import crashdispatcher
-from insula.daemon.crashdispatcher import CrashDispatcher, main
+from insula.daemon.crashdispatcher import CrashDispatcher, take
 from insula.engine.dump.crash import Crash
 from insula.engine.dump.crashedguest import CrashedGuest
+from insula.engine.dump.crashgroup import NoPlaceError
 from insula.engine.dump.formerhandler import FormerHandler
 from insula.errors import OperationFailedError
 from insula.kernel.cgroups import Cgroup, Hierarchies
@@ -89,29 +90,43 @@ def test_cores_of_one_guest_are_taken_one_by_one(
     dispatcher = CrashDispatcher(hierarchies=NOWHERE, former=former, dumping=lambda pid: True)
     assert dispatcher.dispatch(crash(), stream) == "kept in domain 'web' as c (4 bytes, cut)"
     held = crashdispatcher._turn_of(guest)
-    with pytest.raises(OperationFailedError, match="others wait already"):
-        dispatcher.dispatch(crash(), stream)
-    for name in ("cgroup.procs", "cgroup.events"):
-        Path(group.directories[-1], name).touch()
     with pytest.raises(OperationFailedError, match=r"another core of this guest is being kept$"):
         dispatcher.dispatch(crash(), stream)
-    places = [crashdispatcher._waiting_place(group.directories[-1]) for _ in range(3)]
-    assert None not in places[:2] and places[2] is None
-    monkeypatch.setattr(crashdispatcher, "_TURN", 600.0)  # nobody waits who has no place
-    with pytest.raises(OperationFailedError, match="others wait already"):
-        dispatcher.dispatch(crash(), stream)
-    for each in (held, *places):
-        if each is not None:
-            os.close(each)
+    os.close(held)
     assert dispatcher.dispatch(crash(), stream).startswith("kept")
+    os.close(stream)
+
+
+def test_a_guest_that_has_told_who_it_is_meanwhile_pays_from_then_on(
+    former: FormerHandler, stream: Fd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = {"spec": {"name": "web", "core_dumps": {"pattern": "/c", "most": 9}}}
+    guest = CrashedGuest(data=data, group=Cgroup(Hierarchies(v2=str(tmp_path)), "."), init=os.getpid())
+    joined: list[int] = []
+    monkeypatch.setattr(crashdispatcher, "guest_of", lambda pid, hierarchies: guest)
+    monkeypatch.setattr(crashdispatcher, "join_group", joined.append)
+    monkeypatch.setattr(crashdispatcher, "_looked", lambda *_: {"name": "c", "size": 4, "cut": False})
+    hierarchies = guest.group.hierarchies
+    placed = CrashDispatcher(hierarchies=hierarchies, former=former, dumping=lambda pid: True, place=stream)
+    assert placed.dispatch(crash(), stream).startswith("kept") and not joined
+    late = CrashDispatcher(hierarchies=hierarchies, former=former, dumping=lambda pid: True)
+    assert late.dispatch(crash(), stream).startswith("kept") and joined == [os.getpid()]
+
+    def full(pid: int) -> int:
+        raise NoPlaceError("others")
+
+    monkeypatch.setattr(crashdispatcher, "join_group", full)
+    late = CrashDispatcher(hierarchies=hierarchies, former=former, dumping=lambda pid: True)
+    with pytest.raises(OperationFailedError, match="others"):
+        late.dispatch(crash(), stream)
     os.close(stream)
 
 
 def test_what_becomes_of_it_stands_in_the_hosts_log(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     monkeypatch.setattr(syslog, "syslog", lambda level, text: told.append(text))
-    assert main(["nonsense"]) == 1
+    assert take(["nonsense"], None) == 1
     assert "a process: its core is dropped: 1 arguments came: the kernel's are %P" in told[0]
     me = str(os.getpid())
-    assert main([me, "0", "0", "11", "17", "-1", "host", "1", me]) == 1
+    assert take([me, "0", "0", "11", "17", "-1", "host", "1", me], None) == 1
     assert f"process {me} (" in told[1] and "signal 11: its core is dropped: it is no more" in told[1]
