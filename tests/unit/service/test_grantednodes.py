@@ -119,10 +119,10 @@ def test_a_description_may_say_all_of_a_node(host: Host) -> None:
 
 
 def test_mounts_are_read_only_whatever_a_description_says(host: Host) -> None:
-    host.describe(mounts=[{"hostPath": "/etc/hostname", "containerPath": "/opt/v", "options": ["rw", "rbind"]}])
+    host.describe(mounts=[{"hostPath": "/etc/passwd", "containerPath": "/opt/v", "options": ["rw", "rbind"]}])
     assert host.described().mounts == (
         BindMount(
-            source="/etc/hostname",
+            source="/etc/passwd",
             target="/opt/v",
             access=Access.READ_ONLY,
             idmapped=False,
@@ -135,7 +135,7 @@ def test_mounts_are_read_only_whatever_a_description_says(host: Host) -> None:
     ("edits", "problem"),
     [
         ({"deviceNodes": [{"path": "/dev/no-such-node"}]}, "the host has no '/dev/no-such-node': No such file"),
-        ({"deviceNodes": [{"path": "/dev/x", "hostPath": "/etc/hostname"}]}, "'/etc/hostname' is no such device node"),
+        ({"deviceNodes": [{"path": "/dev/x", "hostPath": "/etc/passwd"}]}, "'/etc/passwd' is no such device node"),
         ({"deviceNodes": [{"path": "/dev/null", "type": "b"}]}, "'/dev/null' is no such device node"),
         ({"mounts": [{"hostPath": "/", "containerPath": "/host"}]}, "hostPath: '/' is no absolute path"),
         ({"mounts": [{"hostPath": "/etc", "containerPath": "/"}]}, "containerPath: '/' is no absolute path"),

@@ -124,7 +124,7 @@ async def test_a_guest_whose_groups_cannot_be_read_gets_nothing(rig: Rig) -> Non
 async def test_files_of_the_host_come_and_go_with_a_device(rig: Rig) -> None:
     edits = {
         "deviceNodes": [{"path": "/dev/null"}],
-        "mounts": [{"hostPath": "/etc/hostname", "containerPath": "/opt/v"}],
+        "mounts": [{"hostPath": "/etc/passwd", "containerPath": "/opt/v"}],
         "env": ["VENDOR=1"],
     }
     write(rig, {"devices": [{"name": "a", "containerEdits": edits}]})

@@ -52,8 +52,9 @@ def description() -> dict[str, Any]:
 
 def verbs() -> dict[str, str]:
     """Return what each verb takes and answers, as its method says."""
-    said = {verb.value: getattr(Keeper, f"_{verb.value}", None) for verb in Verb}
-    return {verb: " ".join((method.__doc__ or "").split()) for verb, method in said.items()}
+    methods = {verb.value: getattr(Keeper, f"_{verb.value}", None) for verb in Verb}
+    said = {verb: None if method is None else method.__doc__ for verb, method in methods.items()}
+    return {verb: " ".join((text or "").split()) for verb, text in said.items()}
 
 
 def datagram() -> str:
