@@ -340,24 +340,9 @@ def _sideloaded(name: str) -> Probe:
     return probe
 
 
-def _debian_image(release: str) -> Probe:
-    return lambda: "" if roots.debian_is_there(release) else missing("mmdebstrap")
-
-
-def _desktop(release: str) -> Probe:
-    return lambda: "" if roots.desktop_is_there(release) else missing("mmdebstrap")
-
-
-def _packaging(release: str) -> Probe:
-    return lambda: "" if roots.packaging_is_there(release) else missing("mmdebstrap")
-
-
-def _packages(release: str) -> Probe:
-    return lambda: "" if debianpackage.versions_are_there(release) else missing("mmdebstrap")
-
-
-def _host(release: str) -> Probe:
-    return lambda: "" if roots.host_is_there(release) else missing("mmdebstrap")
+def _built(is_there: Callable[[str], bool], release: str) -> Probe:
+    """Tell whether a root of a release is built, or can be."""
+    return lambda: "" if is_there(release) else missing("mmdebstrap")
 
 
 def _machine_image() -> str:
@@ -436,13 +421,13 @@ PROBES: Mapping[str, Probe] = {
     "prometheus": _prometheus,
     "prometheus-client": _prometheus_client,
     "python3-lxml": _lxml_of_the_hosts,
-    "desktop-12": _desktop("12"),
-    "desktop-13": _desktop("13"),
-    "host-13": _host("13"),
-    "stress-12": lambda: "" if roots.stress_is_there("12") else missing("mmdebstrap"),
-    "packaging-12": _packaging("12"),
-    "packaging-13": _packaging("13"),
-    "packages-13": _packages("13"),
+    "desktop-12": _built(roots.desktop_is_there, "12"),
+    "desktop-13": _built(roots.desktop_is_there, "13"),
+    "host-13": _built(roots.host_is_there, "13"),
+    "stress-12": _built(roots.stress_is_there, "12"),
+    "packaging-12": _built(roots.packaging_is_there, "12"),
+    "packaging-13": _built(roots.packaging_is_there, "13"),
+    "packages-13": _built(debianpackage.versions_are_there, "13"),
     "libvirt-python": _libvirt_python,
     "libvirt-schemas": _libvirt_schemas,
     "go-libvirt": _go_libvirt,
@@ -458,8 +443,8 @@ PROBES: Mapping[str, Probe] = {
     "openvswitch": _open_vswitch,
     "machine-image": _machine_image,
     "mmdebstrap": _command("mmdebstrap"),
-    "debian-12-image": _debian_image("12"),
-    "debian-13-image": _debian_image("13"),
+    "debian-12-image": _built(roots.debian_is_there, "12"),
+    "debian-13-image": _built(roots.debian_is_there, "13"),
     "busybox": lambda: "" if Path("/bin/busybox").exists() else "no /bin/busybox (package busybox-static)",
     "iproute2": _command("ip"),
     "tc": _command("tc"),
