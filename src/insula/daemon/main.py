@@ -6,12 +6,10 @@ SIGINT end it and leave guests running; SIGHUP reads the settings again.
 
 import argparse
 import asyncio
-import contextlib
 import gc
 import logging
 import os
 import signal
-import socket
 import time
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -28,8 +26,9 @@ from insula.daemon.garbage import unsearched
 from insula.daemon.generations import KeeperGenerations
 from insula.daemon.idle import IdleWatch
 from insula.daemon.listener import Endpoint, EndpointKind, close_endpoints, lasts, open_endpoints
-from insula.daemon.logs import keeper_log, start_logging
+from insula.daemon.logs import start_logging
 from insula.daemon.metricsserver import MetricsServer, metrics_server
+from insula.daemon.obtainedkeepers import obtain_keeper_of, older_keepers_of
 from insula.daemon.reloading import tell_unapplied
 from insula.daemon.server import Server, capacity_of, session_limits
 from insula.daemon.viewlink import ViewSupervisor, obtain_view_of
@@ -37,17 +36,15 @@ from insula.daemon.wiring import Patience, wire
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.hostshortcomings import detected, shortcomings
-from insula.engine.keeper.dialects import FORMER_VERSIONS
 from insula.engine.keeper.link import KeeperEvent
-from insula.engine.keeper.protocol import VERSION, EventKind
-from insula.engine.keeper.startup import ENDS, connect, reach_keeper, spawn_keeper
+from insula.engine.keeper.protocol import EventKind
+from insula.engine.keeper.startup import ENDS
 from insula.engine.launch.launcher import Launcher
-from insula.engine.launch.ownscopes import OwnProcess, OwnScope, placing
 from insula.engine.look.accountlook import find_through, remembering
 from insula.engine.look.looking import Looker
 from insula.engine.securitymodule import unready
 from insula.engine.threads import in_own_thread
-from insula.errors import ConfigurationError, KeeperError
+from insula.errors import ConfigurationError
 from insula.kernel.cgroups import remove_empty_partitions
 from insula.kernel.cgroups.oomnotices import OomNotices
 from insula.kernel.mountinfo import mountinfo_of
@@ -108,8 +105,8 @@ class Daemon:
         self._began = time.time()
         self._stopping = asyncio.Event()
         self._keeper = KeeperGenerations(
-            obtain=self._obtain_keeper,
-            older=self._older_keepers,
+            obtain=lambda: obtain_keeper_of(layout, facts.manager, limits[0]),
+            older=lambda: older_keepers_of(layout),
             on_event=self._keeper_told,
             restored=self._keeper_replaced,
         )
@@ -310,28 +307,6 @@ class Daemon:
         if not self._options.verbose:
             start_logging(settings.log_level)
         _logger.info("the settings were read again")
-
-    def _obtain_keeper(self) -> socket.socket:
-        """Return a channel to the living keeper, or to a new one (thread)."""
-        path = self._layout.keeper_socket(VERSION)
-        placed = placing(self._launcher.facts.manager, OwnScope(OwnProcess.KEEPER, str(self._layout.root)))
-        with contextlib.suppress(KeeperError):
-            return reach_keeper(path, placed)
-        log = keeper_log(self._layout.logs / "keeper.log")
-        try:
-            spawn_keeper(path, log=log, soft_limit=self._limits[0], placed=placed)
-        finally:
-            if log is not None:
-                os.close(log)
-        return connect(path)
-
-    def _older_keepers(self) -> dict[int, socket.socket]:
-        """Return channels to the keepers of earlier versions that are there."""
-        found = {}
-        for former in FORMER_VERSIONS:
-            with contextlib.suppress(KeeperError):
-                found[former] = connect(self._layout.keeper_socket(former))
-        return found
 
     def _keeper_told(self, event: KeeperEvent) -> None:
         if event.kind is EventKind.EXITED:

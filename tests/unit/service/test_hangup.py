@@ -37,7 +37,7 @@ def ending(process: "subprocess.Popen[bytes]") -> "asyncio.Future[int | None]":
 
 
 async def test_a_program_is_told_with_all_of_its_session() -> None:
-    process, line = program("sh", "-c", "sleep 1000 & echo $!; wait")
+    process, line = program("sh", "-c", "sleep 1000 & echo $!; exec sleep 1000")
     child = int(line)
     assert session_of(child) == process.pid
     end = ending(process)
