@@ -11,9 +11,6 @@ from insula.engine.program.program import Program
 from insula.engine.spec import ContainerSpec
 from insula.engine.steps.guest.gueststep import GuestStep
 
-NOTHING = HEADER.pack(MAGIC, HEADER_SIZE, 0, HEADER_SIZE, 0, HEADER_SIZE, -1, -1).ljust(HEADER_SIZE, b"\0")
-"""The image of a program that does nothing."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Performance:
@@ -26,13 +23,19 @@ class Performance:
     def program(self) -> Program:
         """A program that says so behind its end, for a fake keeper."""
         said = json.dumps([self.hold, self.consoles]).encode()
-        return Program(image=NOTHING + said, passed=(), marks=(), meanings={})
+        return Program(image=_nothing(said), passed=(), marks=(), meanings={})
 
     @staticmethod
     def of(image: bytes) -> "Performance":
         """Return what an image says."""
         hold, consoles = json.loads(image[HEADER_SIZE:] or b"[false, 0]")
         return Performance(hold=hold, consoles=consoles)
+
+
+def _nothing(said: bytes) -> bytes:
+    """Return the image of a program that does nothing, with something behind its end."""
+    size = HEADER_SIZE + len(said)
+    return HEADER.pack(MAGIC, size, 0, HEADER_SIZE, 0, HEADER_SIZE, -1, -1).ljust(HEADER_SIZE, b"\0") + said
 
 
 class EmptyPrograms(Programs):

@@ -1,8 +1,9 @@
 """A program that does nothing is one all the same, and says what a keeper would see."""
 
-from insula.engine.program.image import HEADER, MAGIC
+from insula.engine.program.disassembly import listed
+from insula.engine.program.image import HEADER_SIZE
 from insula.engine.spec import ContainerSpec, DirectoryRoot
-from insula.testing.emptyprograms import NOTHING, EmptyPrograms, Performance
+from insula.testing.emptyprograms import EmptyPrograms, Performance
 from insula.testing.fakelaunch import fake_plan
 
 SPEC = ContainerSpec(name="web", uuid="1", root=DirectoryRoot(path="/srv"), consoles=2)
@@ -10,7 +11,7 @@ SPEC = ContainerSpec(name="web", uuid="1", root=DirectoryRoot(path="/srv"), cons
 
 def test_whatever_enters_does_nothing() -> None:
     program = EmptyPrograms().entering(SPEC, (), permitted=0, most_groups=0)
-    assert HEADER.unpack(NOTHING[: HEADER.size])[0] == MAGIC
+    assert list(listed(program)) == []
     assert (program.records, program.passed) == (0, ())
     assert Performance.of(program.image) == Performance()
 
@@ -21,4 +22,4 @@ def test_a_first_process_says_whether_it_waits_and_how_many_consoles_it_opens() 
 
 
 def test_an_image_that_says_nothing_waits_for_nothing() -> None:
-    assert Performance.of(NOTHING) == Performance()
+    assert Performance.of(bytes(HEADER_SIZE)) == Performance()
