@@ -103,6 +103,16 @@ def test_destroy_ends_a_program_that_is_only_being_executed(insulad: Insulad, gu
     assert state(insulad, guest, reason=True) == "shut off (destroyed)"
 
 
+def test_an_explanation_waits_for_no_file_system_of_the_guests(insulad: Insulad, guest: str) -> None:
+    """pivot_root(2) is refused to who is not root before the kernel looks at its paths."""
+    asked = insula(insulad, "explain", guest, "--user", "1000", "--", "pivot_root", "/run/a", "/run/b", check=False)
+    assert 'pivot_root("/run/a", ' in asked.stdout
+    assert "a file system of the guest's did not answer" in asked.stdout
+    assert state(insulad, guest) == "running"
+    insulad.virsh("destroy", guest)
+    assert state(insulad, guest, reason=True) == "shut off (destroyed)"
+
+
 def test_six_hostile_guests_take_nothing_from_a_quiet_one(insulad: Insulad, scratch: Path) -> None:
     names = [f"hostile{number}" for number in range(6)]
     for name in names:

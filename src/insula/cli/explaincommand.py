@@ -82,6 +82,9 @@ def explanation_lines(told: Mapping[str, Any], *, everything: bool) -> Iterator[
     if told["overlooked"] and everything:
         yield ""
         yield f"{told['overlooked']} more that came before are not told"
+    if told["silent"]:
+        yield ""
+        yield "a file system of the guest's did not answer: what calls named was not looked at from then on"
     if not shown and refusals:
         yield "none of these mattered, as far as can be seen: --all tells each"
 

@@ -67,8 +67,8 @@ class Insula(ProcedureTable):
         0, 1, 2 unless tty, then the reply carries the terminal's master. exec is the handle for the other EXEC_ calls.
     EXEC_WAIT: status is raw, as of wait(2).
     EXEC_EXPLANATION: answers once, when a program that was executed with ExecFlags.TRACED has ended; explanation =
-        domain, status, refusals, overlooked; each refusal has call, errno, times, mattered, certain, verdicts; each of
-        those has layer, evidence, change, advice, settle.
+        domain, status, refusals, overlooked, silent (a file system of the guest's did not answer); each refusal has
+        call, errno, times, mattered, certain, verdicts; each of those has layer, evidence, change, advice, settle.
     HOST_EXAMINE: checks = daemon, checks; each of those has id, gravity (ok, note, warning, error), found, costs and
         remedy.
     DOMAIN_CONFINEMENT: confinement = domain, held_by; each of those has layer, says, change, refused.

@@ -23,7 +23,13 @@ def judged(container: Running, name: str, said: Any, before: Readings) -> dict[s
     trace = decode(Trace, said)
     guest = _guest_now(container, before)
     told = [described(explanation(each, guest)) for each in trace.calls]
-    return {"domain": name, "status": trace.status, "refusals": told, "overlooked": trace.overlooked}
+    return {
+        "domain": name,
+        "status": trace.status,
+        "refusals": told,
+        "overlooked": trace.overlooked,
+        "silent": trace.silent,
+    }
 
 
 def held(container: Running, name: str) -> dict[str, Any]:

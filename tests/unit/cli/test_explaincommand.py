@@ -17,7 +17,7 @@ MATTERED = {
     "pid": 7, "program": "date", "times": 2, "mattered": True, "certain": True, "verdicts": [VERDICT],
 }  # fmt: skip
 OTHER = {**MATTERED, "call": "bpf()", "mattered": False, "times": 1, "verdicts": [VERDICT, VERDICT]}
-TOLD = {"domain": "web", "status": 256, "refusals": [OTHER, MATTERED], "overlooked": 3}
+TOLD = {"domain": "web", "status": 256, "refusals": [OTHER, MATTERED], "overlooked": 3, "silent": False}
 HELD = {
     "domain": "web",
     "held_by": [{"layer": "limit of processes", "says": "5 of 20", "change": "<insula:pids limit=''/>", "refused": 3}],

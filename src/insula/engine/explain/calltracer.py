@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from insula.engine.explain.callsignatures import signature_of, words, written
-from insula.engine.explain.filesight import CallSight, calling_process
+from insula.engine.explain.filesight import calling_process
+from insula.engine.explain.patientsight import PatientSight
 from insula.engine.explain.refusedcall import RefusedCall, Trace
 from insula.engine.explain.weighing import weighed
 from insula.kernel import ptrace
@@ -88,6 +89,7 @@ class CallTracer:
         """Wait statuses, by the guest's pids, of those."""
         self._order = 0
         self._overlooked = 0
+        self._sight = PatientSight()
 
     def follow(self) -> Trace:
         """Follow the program to its end; return what failed. Raises: OSError if it cannot be traced."""
@@ -106,7 +108,7 @@ class CallTracer:
             self._take(stop)
             status = stop.detail if stop == (self._pid, StopKind.ENDED, stop.detail) else None
         calls = weighed(tuple(self._failed.values()), self._ends, status)
-        return Trace(status=status, calls=calls, overlooked=self._overlooked)
+        return Trace(status=status, calls=calls, overlooked=self._overlooked, silent=self._sight.silent)
 
     def _require_of_guest(self) -> None:
         """Raises: OSError(ESRCH) if the number was another's before we held it: ours, and it is let go as we end."""
@@ -159,12 +161,12 @@ class CallTracer:
                 self._keep(tid, call, name, at.errno)
 
     def _keep(self, tid: int, call: CallEntry, name: str, number: int) -> None:
-        sight = CallSight(tid, name, call.arguments)
+        sight = self._sight.look(tid, name, call.arguments)
         everyday = not is_refusal(name, number)
         if everyday and not any(each.path.startswith(_DEVICES) for each in sight.files):
             return
         caller = calling_process(tid, self._init)
-        shown = written(name, call.number, call.arguments, sight.shown)
+        shown = written(name, call.number, call.arguments, dict(sight.shown))
         self._pids[process_of(tid)] = caller.pid
         self._order += 1
         key = (caller.pid, shown, number)
@@ -178,7 +180,7 @@ class CallTracer:
             shown=shown,
             caller=caller,
             files=tuple(sight.files),
-            texts=tuple(sight.texts.items()),
+            texts=tuple(dict(sight.texts).items()),
             times=1 if before is None else before.times + 1,
             order=self._order,
         )

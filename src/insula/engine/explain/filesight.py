@@ -44,17 +44,24 @@ def text_at(tid: int, address: int) -> str:
 
 
 class CallSight:
-    """What one call's arguments stand for. texts: by place; shown: as people write them, by place; files: in order."""
+    """What one call's arguments stand for, once they were looked at. texts: by place; shown: as people write them, by
+    place; files: in order."""
 
     def __init__(self, tid: int, name: str, arguments: tuple[int, ...]) -> None:
         self.texts: dict[int, str] = {}
         self.shown: dict[int, str] = {}
         self.files: list[SeenFile] = []
         self._tid = tid
+        self._name = name
+        self._arguments = arguments
         self._mounts: list[Mount] | None = None
+
+    def look(self) -> None:
+        """Look at them. Its files and its memory may be of a file system that the guest serves, and never answers."""
+        name = self._name
         directory: int | None = None
         for place, word in enumerate(signature_of(name)):
-            value = arguments[place]
+            value = self._arguments[place]
             if word == "dir":
                 directory = signed(value)
             elif word in ("path", "text"):

@@ -90,8 +90,10 @@ class RefusedCall:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trace:
     """What a traced command came to. status: its wait status, None if its end was not seen; calls: those that failed,
-    in their order; overlooked: how many more there were than are told."""
+    in their order; overlooked: how many more there were than are told; silent: a file system of the guest's did not
+    answer, so that of that call, and of all later ones, nothing is known but the call itself."""
 
     status: int | None
     calls: tuple[RefusedCall, ...] = ()
     overlooked: int = 0
+    silent: bool = False

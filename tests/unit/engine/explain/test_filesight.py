@@ -15,6 +15,12 @@ def address_of(text: str) -> tuple[int, "ctypes.Array[ctypes.c_char]"]:
     return ctypes.addressof(buffer), buffer
 
 
+def looked(tid: int, name: str, arguments: tuple[int, ...]) -> CallSight:
+    sight = CallSight(tid, name, arguments)
+    sight.look()
+    return sight
+
+
 def test_a_text_is_read_from_memory_to_its_end() -> None:
     address, held = address_of("a word")
     assert text_at(os.getpid(), address) == "a word"
@@ -25,7 +31,7 @@ def test_a_path_is_found_with_its_owner_and_its_mount(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "file").chmod(0o640)
     address, held = address_of(str(tmp_path / "file"))
-    sight = CallSight(os.getpid(), "openat", (AT_FDCWD, address, 0, 0, 0, 0))
+    sight = looked(os.getpid(), "openat", (AT_FDCWD, address, 0, 0, 0, 0))
     (found,) = sight.files
     assert (found.path, found.kind, found.mode, found.uid) == (str(tmp_path / "file"), "-", 0o640, os.getuid())
     assert found.mounted and found.point and found.argument == 1
@@ -35,7 +41,7 @@ def test_a_path_is_found_with_its_owner_and_its_mount(tmp_path: Path) -> None:
 
 def test_of_a_missing_path_its_directory_is_told(tmp_path: Path) -> None:
     address, held = address_of(str(tmp_path / "none"))
-    (found,) = CallSight(os.getpid(), "mkdir", (address, 0, 0, 0, 0, 0)).files
+    (found,) = looked(os.getpid(), "mkdir", (address, 0, 0, 0, 0, 0)).files
     assert (found.kind, found.path, found.uid) == (PARENT_SHOWN, f"{tmp_path}/none", os.getuid())
     del held
 
@@ -46,9 +52,9 @@ def test_paths_count_from_a_directory_or_are_a_descriptor(tmp_path: Path) -> Non
     name, held = address_of("file")
     empty, also_held = address_of("")
     try:
-        (below,) = CallSight(os.getpid(), "openat", (directory, name, 0, 0, 0, 0)).files
-        (itself,) = CallSight(os.getpid(), "fchownat", (directory, empty, 0, 0, 0x1000, 0)).files
-        descriptor = CallSight(os.getpid(), "fchmod", (directory, 0, 0, 0, 0, 0))
+        (below,) = looked(os.getpid(), "openat", (directory, name, 0, 0, 0, 0)).files
+        (itself,) = looked(os.getpid(), "fchownat", (directory, empty, 0, 0, 0x1000, 0)).files
+        descriptor = looked(os.getpid(), "fchmod", (directory, 0, 0, 0, 0, 0))
     finally:
         os.close(directory)
     assert (below.path, itself.path, itself.kind) == (f"{tmp_path}/file", str(tmp_path), "d")
@@ -59,16 +65,16 @@ def test_paths_count_from_a_directory_or_are_a_descriptor(tmp_path: Path) -> Non
 def test_a_link_is_the_file_itself_where_the_call_does_not_follow(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("none")
     address, held = address_of(str(tmp_path / "link"))
-    (found,) = CallSight(os.getpid(), "lchown", (address, 0, 0, 0, 0, 0)).files
+    (found,) = looked(os.getpid(), "lchown", (address, 0, 0, 0, 0, 0)).files
     assert found.kind == "l"
     del held
 
 
 def test_what_cannot_be_read_is_left_out() -> None:
-    sight = CallSight(os.getpid(), "openat", (AT_FDCWD, 8, 0, 0, 0, 0))
-    null = CallSight(os.getpid(), "mount", (0, 0, 0, 0, 0, 0))
+    sight = looked(os.getpid(), "openat", (AT_FDCWD, 8, 0, 0, 0, 0))
+    null = looked(os.getpid(), "mount", (0, 0, 0, 0, 0, 0))
     assert (sight.files, sight.texts) == ([], {}) and null.shown[1] == "NULL"
-    assert CallSight(os.getpid(), "fchmod", (9999, 0, 0, 0, 0, 0)).files == []
+    assert looked(os.getpid(), "fchmod", (9999, 0, 0, 0, 0, 0)).files == []
 
 
 def test_a_process_is_known_with_its_powers_and_limits() -> None:
