@@ -31,6 +31,8 @@ _REMEMBERED = 512
 """Records about kills of which guests that are shown later, by a view that took over, are told."""
 _TOGETHER = 100_000_000
 """Nanoseconds: guests whose samples are due within these are sampled together."""
+_AT_A_TIME = 20_000_000
+"""Nanoseconds of processor time after which samples make room for readers, until `_TOGETHER` has passed."""
 
 
 class MachineContent:
@@ -84,14 +86,17 @@ class MachineContent:
 
     def _sample(self) -> None:
         soon = time.clock_gettime_ns(time.CLOCK_BOOTTIME) + _TOGETHER
-        for tree in self._trees.values():
-            if tree.machine.averages.due <= soon:
-                tree.machine.sample_load()
+        end = time.thread_time_ns() + _AT_A_TIME
+        due = [tree.machine for tree in self._trees.values() if tree.machine.sample_due <= soon]
+        for machine in sorted(due, key=lambda each: each.sample_due):
+            machine.sample_load()
+            if time.thread_time_ns() >= end:
+                break  # the others are due still, and readers come first
         self._rest()
 
     def _rest(self) -> None:
         """Wait for whose sample is due next."""
-        due = min((tree.machine.averages.due for tree in self._trees.values()), default=0)
+        due = min((tree.machine.sample_due for tree in self._trees.values()), default=0)
         now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         self._timer.set(max(due, now + _TOGETHER) if self._trees else 0)
 

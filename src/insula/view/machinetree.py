@@ -30,6 +30,8 @@ from insula.view.viewedfiles import ViewedGuest, ViewedKind, ViewedStream, missi
 _CPU: Final = "sys/devices/system/cpu"
 _NODE: Final = "sys/devices/system/node"
 _TICKS = os.sysconf("SC_CLK_TCK")
+SAMPLE_COST = 500
+"""A sample of its load is followed by so many times as long without one: it takes at most a 500th of a processor."""
 _STEADY = SECOND // 10
 """Nanoseconds by which the moment of the boot may seem to move, as two clocks are read one after the other."""
 
@@ -47,6 +49,7 @@ class GuestMachine:
         self._times = ProcessorTimes(kept.times, host.possible)
         self.averages = LoadAverages(kept.loads)
         self._active = ActiveTasks(running=1, waiting=0)
+        self._rests = 0
         self._born = guest.born * SECOND // _TICKS
         self._boot = 0
         self._cpuinfo: tuple[object, Processors, bytes] = (None, (), b"")
@@ -91,8 +94,15 @@ class GuestMachine:
 
     # Its load
 
+    @property
+    def sample_due(self) -> int:
+        """When the next sample of its load is due, in nanoseconds since the host's boot: every five seconds, and later
+        if the last one took long."""
+        return max(self.averages.due, self._rests)
+
     def sample_load(self) -> None:
-        """Take a sample of its load, as is due every five seconds."""
+        """Take a sample of its load."""
+        before = time.thread_time_ns()
         try:
             self._active = self._count.count()
         except OSError:
@@ -101,6 +111,8 @@ class GuestMachine:
         self.averages.sample(time.clock_gettime_ns(time.CLOCK_BOOTTIME), self._active.running + self._active.waiting)
         if self._active.newest:
             self.averages.saw_pid(inner_pid(self._active.newest))
+        taken = time.thread_time_ns() - before
+        self._rests = time.clock_gettime_ns(time.CLOCK_BOOTTIME) + taken * SAMPLE_COST
 
     # Its texts
 

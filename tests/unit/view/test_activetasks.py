@@ -58,6 +58,54 @@ def test_of_more_threads_than_are_looked_at_these_stand_for_all(
     assert TaskCount(GroupFiles(guest), None).count().running == 20
 
 
+def many_groups(tmp_path: Path, threads: dict[str, str]) -> TaskCount:
+    """A guest that works all the time, of which three groups are looked into for one sample."""
+    guest = on_v2(tmp_path)
+    write(
+        tmp_path / GROUP, {"cgroup.threads": "", **{f"{name}/cgroup.threads": text for name, text in threads.items()}}
+    )
+    return TaskCount(GroupFiles(guest), None)
+
+
+def work_on(tmp_path: Path, microseconds: int) -> None:
+    times = f"usage_usec {microseconds}\nuser_usec {microseconds}\nsystem_usec 0\n"
+    write(tmp_path / GROUP, {"cpu.stat": times})
+
+
+def test_of_more_groups_than_are_looked_into_each_sample_looks_into_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activetasks, "GROUPS", 3)
+    looked: list[str] = []
+    usual = activetasks._threads
+
+    def threads(group: str) -> list[int]:
+        looked.append(group)
+        return usual(group)
+
+    monkeypatch.setattr(activetasks, "_threads", threads)
+    count = many_groups(tmp_path, {f"payload/{number}": f"{os.getpid()}\n" for number in range(6)})
+    samples = []
+    for number in range(4):
+        work_on(tmp_path, 100_000_000 * (number + 1))
+        before = len(looked)
+        samples.append(count.count().running)
+        assert len(looked) - before <= 3
+    # The uppermost, the payload and its six, in three samples; what is seen stands for all 42 tasks of the guest.
+    assert len(set(looked[:8])) == 8 and looked[0] == str(tmp_path / GROUP)
+    assert samples[:3] == [42, 42, 42] and looked[8] == str(tmp_path / GROUP)
+
+
+def test_groups_without_threads_leave_the_last_sample_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activetasks, "GROUPS", 3)
+    count = many_groups(tmp_path, {"payload": f"{os.getpid()}\n", **{f"payload/{number}": "" for number in range(4)}})
+    assert count.count().running == 42
+    work_on(tmp_path, 100_000_000)
+    assert count.count().running == 42
+
+
 class CountedByTheKernel(CgroupStats):
     def __init__(self, states: TaskStates) -> None:
         self.told = states

@@ -3,14 +3,16 @@
 import fcntl
 import os
 import select
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from insula.view import machinecontent
 from insula.view.machinecontent import MachineContent
-from insula.view.machinetree import MachineTree
+from insula.view.machinetree import GuestMachine, MachineTree
 from insula.view.viewedfiles import KEPT_BYTES, ViewedGuest, ViewedTree
 from tests.viewedhost import host_machine, on_v2
 from tests.waiting import until
@@ -157,4 +159,25 @@ def test_a_host_whose_log_may_not_be_read_has_a_timer_alone(tmp_path: Path, gues
     tree.tell("a line")
     assert lines(tree)[-1] == "a line"
     tree.close()
+    made.close()
+
+
+def test_samples_make_room_for_readers_and_who_waited_longest_comes_first(
+    tmp_path: Path, log: HostLog, guest: ViewedGuest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = content(tmp_path, log)
+    trees = [made.tree(replace(guest, launch=f"{number:016x}"), None) for number in range(3)]
+    sampled: list[str] = []
+
+    def sample(machine: GuestMachine) -> None:
+        sampled.append(machine.guest.launch)
+        machine.averages.sample(time.clock_gettime_ns(time.CLOCK_BOOTTIME), 0)
+
+    monkeypatch.setattr(GuestMachine, "sample_load", sample)
+    monkeypatch.setattr(machinecontent, "_AT_A_TIME", 0)
+    for _ in trees:
+        made._sample()
+    assert sampled == [f"{number:016x}" for number in range(3)]
+    for tree in trees:
+        tree.close()
     made.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from insula.view import machinetree
 from insula.view.guestlog import GuestLog
 from insula.view.keptcells import KeptCells
 from insula.view.machinetree import GuestMachine, MachineTree, inner_pid
@@ -128,6 +129,17 @@ def test_load_is_of_the_guests_tasks(tmp_path: Path) -> None:
     assert tree.content("proc/loadavg") == b"0.00 0.00 0.00 1/42 1\n"
     tree.machine.sample_load()  # this process runs, and is none of a guest's
     assert tree.content("proc/loadavg") == b"0.08 0.02 0.01 1/42 1\n"
+    tree.close()
+
+
+def test_a_sample_that_took_long_is_followed_by_a_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = tree_of(tmp_path, on_v2(tmp_path / "groups"))
+    monkeypatch.setattr(machinetree, "SAMPLE_COST", 0)
+    tree.machine.sample_load()
+    assert tree.machine.sample_due == tree.machine.averages.due
+    monkeypatch.setattr(machinetree, "SAMPLE_COST", 10**9)
+    tree.machine.sample_load()
+    assert tree.machine.sample_due > tree.machine.averages.due
     tree.close()
 
 
