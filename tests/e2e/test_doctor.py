@@ -42,7 +42,7 @@ def gravity(told: dict[str, Any], id_: str) -> str:
 
 def test_without_a_daemon_it_says_so_and_examines_what_it_can(scratch: Path) -> None:
     told = examined(scratch / "p")
-    assert told["daemon"] is False and gravity(told, "daemon.down") == "note"
+    assert told["daemon"] is False and gravity(told, "daemon.down") == WARNING
     assert gravity(told, "kernel.user-namespaces") == "ok"
     assert not (scratch / "p").exists()
 

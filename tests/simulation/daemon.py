@@ -29,6 +29,7 @@ from insula.model.numbers import ParameterType, ShutdownMode
 from insula.model.sizes import KiB
 from insula.network.guestnetwork import card_interface
 from insula.service import listing
+from insula.service.containers import Remark, unheard
 from insula.service.cputuning import CPU
 from insula.service.domainlimits import limits_of
 from insula.service.events import Event, Events
@@ -71,8 +72,8 @@ class _Preparation(FakePreparation):
         super().__init__(directory)
         self._networks = networks
 
-    def specify(self, domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
-        spec, actual = super().specify(domain, pid_of), self._networks.plugging()
+    def specify(self, domain: DomainDefinition, pid_of: PidOf, remark: Remark = unheard) -> ContainerSpec:
+        spec, actual = super().specify(domain, pid_of, remark), self._networks.plugging()
         cards = enumerate(domain.devices.interfaces)
         return replace(spec, interfaces=tuple(card_interface(card, f"eth{at}", actual) for at, card in cards))
 

@@ -16,7 +16,7 @@ _PATIENCE = 60.0
 _GRAVE = 1
 _DOWN = {
     "id": "daemon.down",
-    "gravity": "note",
+    "gravity": "warning",
     "found": "no insulad answers",
     "costs": "what only a running daemon knows was not examined: its guests, keepers and leftovers",
     "remedy": "systemctl start insulad, or insulad --prefix DIR",

@@ -1,6 +1,7 @@
 """Verbs that explain: plan, log."""
 
 import argparse
+import errno
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +13,7 @@ from insula.cli.lookup import domain
 from insula.cli.neutral import Neutralizer
 from insula.cli.render import show_json, show_line
 from insula.cli.timewords import since
-from insula.errors import InvalidArgumentError
+from insula.errors import InvalidArgumentError, OperationUnsupportedError, StepError
 from insula.rpc.codes.nativecodes import PlanFlags
 from insula.sdk.blocking_domains import Host
 from insula.sdk.values import Json
@@ -89,7 +90,7 @@ def _log(options: argparse.Namespace, host: Host) -> int:
         show_line("its last start did not fail" if failure is None else f"{moment(failure['at'])}: {failure['text']}")
         return 0
     if options.journal:
-        return enter(options, host, domain(host, options.domain), _journal(options))
+        return _show_journal(options, host)
     said = domain(host, options.domain).log(
         "kernel" if options.kernel else options.source,
         follow=options.follow,
@@ -100,6 +101,19 @@ def _log(options: argparse.Namespace, host: Host) -> int:
     with said as stream:
         _show_log(stream)
     return 0
+
+
+def _show_journal(options: argparse.Namespace, host: Host) -> int:
+    try:
+        return enter(options, host, domain(host, options.domain), _journal(options))
+    except StepError as error:
+        if not error.step.startswith("execute ") or error.errno != errno.ENOENT:
+            raise
+        raise OperationUnsupportedError(
+            f"domain '{options.domain}' has no journalctl inside, so it cannot tell a journal: its console may have "
+            f"said what is looked for (insula log {options.domain}), or a file of its own (insula exec "
+            f"{options.domain} -- cat /var/log/messages)"
+        ) from error
 
 
 def _journal(options: argparse.Namespace) -> list[str]:

@@ -47,7 +47,7 @@ def unapplied(former: Settings, settings: Settings) -> list[str]:
     changed = [each.name for each in fields(Settings) if getattr(former, each.name) != getattr(settings, each.name)]
     left = [each for each in changed if each not in APPLIED and each not in ("remote", "sockets")]
     if _places(former) != _places(settings):
-        left.append("socket")
+        left.append("[[socket]]")
     for key, (place, _) in REMOTE_KEYS.items():
         if place and key not in APPLIED_AFAR and attrgetter(place)(former.remote) != attrgetter(place)(settings.remote):
             left.append(key)

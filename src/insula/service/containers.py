@@ -163,15 +163,23 @@ class ContainerEngine(Protocol):
     async def namespaces(self, running: Running) -> list[Fd]: ...
 
 
+Remark = Callable[[str], None]
+
+
+def unheard(text: str) -> None:
+    """A remark that nobody asked for."""
+
+
 class Preparation(Protocol):
     """What a start needs of the host before the engine, and what an end gives back. grants: of device classes."""
 
     @property
     def grants(self) -> DeviceGrants: ...
 
-    def specify(self, domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
+    def specify(self, domain: DomainDefinition, pid_of: PidOf, remark: Remark = unheard) -> ContainerSpec:
         """Return what the engine is to launch; the files and ids it needs are there.
 
+        remark: takes what an administrator should know of what the guest gets, in words.
         Raises: UnsupportedConfigError for a domain that cannot, or must not, be started.
         """
         ...

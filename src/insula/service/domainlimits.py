@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import replace
 
 from insula.engine.spec import Bytes, Limits, MemoryPolicy, Microseconds
@@ -12,7 +13,7 @@ from insula.model.extensions import InsulaSettings
 from insula.model.guestlimits import CompressedSwap, CpuClass
 from insula.model.resourcetuning import BlkioDevice, BlkioTune, CpuTune, MemoryTune, NumaMode
 from insula.model.scalars import YesNo
-from insula.model.sizes import KiB, format_cpuset
+from insula.model.sizes import UNLIMITED_KIB, KiB, format_cpuset
 
 
 def limits_of(domain: DomainDefinition) -> Limits:
@@ -47,6 +48,16 @@ def limits_of(domain: DomainDefinition) -> Limits:
         misc=tuple(MiscLimit(name=each.resource, limit=each.limit) for each in settings.misc),
         keys=tuple(GroupKey(key=each.key, value=each.value) for each in settings.control_files),
     )
+
+
+def overruled_limits(domain: DomainDefinition) -> Iterator[str]:
+    """Yield which limits of a domain mean nothing, since another one is below, in words."""
+    tune = domain.memory_tune or MemoryTune()
+    if tune.hard_limit is not None and domain.memory < tune.hard_limit < UNLIMITED_KIB:
+        yield (
+            f"its hard_limit of {tune.hard_limit} KiB limits nothing: its memory of {domain.memory} KiB does; give it "
+            "more memory, or take the hard_limit away"
+        )
 
 
 def memory_policy_of(domain: DomainDefinition) -> MemoryPolicy | None:

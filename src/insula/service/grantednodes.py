@@ -116,9 +116,10 @@ class DeviceGrants:
         devices = self.nodes_of(name)
         if not devices:
             places = ", ".join(f"/dev/{each.path}" for each in DEVICE_CLASSES[name])
+            otherwise = ", or make the grant startupPolicy='optional'"
+            advice = "" if grant.startup_policy is StartupPolicy.OPTIONAL else otherwise
             raise UnsupportedConfigError(
-                f"the host has no device of class '{name}' ({places}); load its driver, or make the grant "
-                "startupPolicy='optional'"
+                f"the host has no device of class '{name}' ({places}); load its driver{advice}"
             )
         return GrantedDevices(devices=devices)
 

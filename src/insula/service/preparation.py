@@ -21,7 +21,8 @@ from insula.model.interfaces import Interface
 from insula.model.security import DefinedIdRange
 from insula.network.guestnetwork import Resolver, card_interface, network_of, share_of, without_networks
 from insula.network.shareaddresses import refuse_absent_addresses
-from insula.service.domainlimits import limits_of
+from insula.service.containers import Remark, unheard
+from insula.service.domainlimits import limits_of, overruled_limits
 from insula.service.grantednodes import DeviceGrants, grants_of
 from insula.service.hostdevices import devices_of
 from insula.service.partitions import BELOW_MACHINE, Partitions
@@ -75,8 +76,8 @@ class HostPreparation:
         self._throwaways = layout.state / "throwaways"
         self._latest: dict[UUID, _Specified] = {}
 
-    def specify(self, domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
-        """Return what the engine is to launch; the files and ids it needs are there.
+    def specify(self, domain: DomainDefinition, pid_of: PidOf, remark: Remark = unheard) -> ContainerSpec:
+        """Return what the engine is to launch; the files and ids it needs are there. remark: see `Preparation`.
 
         Raises: UnsupportedConfigError, XmlError, ImageNotFoundError, OperationFailedError.
         """
@@ -84,7 +85,7 @@ class HostPreparation:
         if (share := share_of(domain)) is not None:
             refuse_absent_addresses(share)
         idmap = self._idmap(domain, idle=True)
-        return self._specification(domain, idmap, self._roots.prepare(domain, idmap), pid_of)
+        return self._specification(domain, idmap, self._roots.prepare(domain, idmap), pid_of, remark=remark)
 
     def root(self, domain: DomainDefinition) -> tuple[Root, IdMap | None]:
         """Return the root that a start would have, made if it is not there, and the domain's ids.
@@ -199,9 +200,18 @@ class HostPreparation:
             self.release(uuid)
 
     def _specification(
-        self, domain: DomainDefinition, idmap: IdMap | None, root: Root, pid_of: PidOf, *, mounting: bool = True
+        self,
+        domain: DomainDefinition,
+        idmap: IdMap | None,
+        root: Root,
+        pid_of: PidOf,
+        *,
+        mounting: bool = True,
+        remark: Remark = unheard,
     ) -> ContainerSpec:
         granted = self.grants.resolve(domain.settings.grants)
+        for each in (*granted.remarks, *overruled_limits(domain)):
+            remark(each)
         fragments = Fragments(
             root=root,
             mounts=(*mounts_of(domain, idmap), *granted.mounts),

@@ -116,8 +116,7 @@ class Runs:
             domain = located.domain
             self.guarantees.claim(managed, guarantee_of(domain))
             placed = await claims.enter_async_context(self._channels.placed(domain))
-            spec = await self.storage.specified(domain, record)
-            remarks = await self.storage.remarks(domain)
+            spec, remarks = await self.storage.specified(domain, record)
             seated, probed = self.seating.seat(domain, spec.cgroup.partition), domain.settings.is_probed
             record = begun = replace(record, seated=seated, probed=probed)
             if launch.fds:

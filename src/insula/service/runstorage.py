@@ -29,29 +29,23 @@ class RunStorage:
         """See `Preparation.owns_storage`."""
         return self._preparation.owns_storage(uuid)
 
-    async def specified(self, domain: DomainDefinition, record: RunRecord) -> ContainerSpec:
-        """What the engine launches. The first time in a thread, since files and ids may have to be made; with devices
-        that the host's files describe, or a root to be mounted before it can be looked at, each time: both may last."""
+    async def specified(self, domain: DomainDefinition, record: RunRecord) -> tuple[ContainerSpec, list[str]]:
+        """What the engine launches, and what an administrator should know of it, in words.
+
+        The first time in a thread, since files and ids may have to be made; with devices that the host's files
+        describe, or a root to be mounted before it can be looked at, each time: both may last.
+        """
         if domain.uuid in self._prepared and not domain.settings.grants and not _is_mounted(domain):
             return self._specify(domain, record)
-        spec = await in_own_thread(partial(self._specify, domain, record))
+        found = await in_own_thread(partial(self._specify, domain, record))
         self._prepared.add(domain.uuid)
-        return spec
+        return found
 
-    async def remarks(self, domain: DomainDefinition) -> tuple[str, ...]:
-        """Return what an administrator should know of the device classes that a guest was given, in words."""
-        grants = domain.settings.grants
-        if not grants:
-            return ()
-        try:
-            return (await in_own_thread(partial(self._preparation.grants.resolve, grants))).remarks
-        except InsulaError:  # they were there when it started, a moment ago
-            return ()
-
-    def _specify(self, domain: DomainDefinition, record: RunRecord) -> ContainerSpec:
+    def _specify(self, domain: DomainDefinition, record: RunRecord) -> tuple[ContainerSpec, list[str]]:
         if record.ephemeral:
             self._preparation.keep(record.uuid, ephemeral=True)
-        return self._preparation.specify(domain, self._pid_of)
+        remarks: list[str] = []
+        return self._preparation.specify(domain, self._pid_of, remarks.append), remarks
 
     async def mark(self, uuid: UUID, *, ephemeral: bool) -> None:
         """Note where the next daemon, and the next boot, find it whether a domain's storage goes with its run.

@@ -1,10 +1,11 @@
+import errno
 import json
 from pathlib import Path
 
 import pytest
 
 from insula.cli import plancommands
-from insula.errors import InvalidArgumentError
+from insula.errors import InsulaError, InvalidArgumentError, OperationUnsupportedError, StepError
 from insula.kernel.filekinds import FileKind
 from insula.rpc.procedures import Insula, Remote
 from tests.unit.cli.fake_client import WEB, FakeClient
@@ -76,3 +77,28 @@ def test_a_journal_is_told_by_the_guests_own_program(words: list[str], command: 
     request = json.loads(client.request)
     assert request["argv"] == command
     assert client.kinds[0] is FileKind.NULL
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (
+            StepError("'journalctl' was not found", step="execute journalctl", errno=errno.ENOENT),
+            OperationUnsupportedError,
+            r"domain 'web' has no journalctl inside.*insula log web\).*insula exec web --",
+        ),
+        (StepError("no exec", step="execute journalctl", errno=errno.EACCES), StepError, "no exec"),
+        (StepError("no group", step="enter the group", errno=errno.ENOENT), StepError, "no group"),
+    ],
+)
+def test_a_guest_that_has_no_journal_is_told_where_else_to_look(
+    monkeypatch: pytest.MonkeyPatch, error: StepError, kind: type[InsulaError], said: str
+) -> None:
+    def enter(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(plancommands, "enter", enter)
+    client = FakeClient({Remote.DOMAIN_LOOKUP_BY_NAME: WEB})
+    with pytest.raises(kind, match=said) as raised:
+        plancommands.RUN["log"](options_of(plancommands.ARGUMENTS["log"], "--journal", "web"), client.host)
+    assert type(raised.value) is kind

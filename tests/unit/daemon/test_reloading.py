@@ -19,7 +19,7 @@ LAYOUT = Layout.system()
         ("max_clients = 7\nmax_anonymous_clients = 3", []),
         ('tls_allowed_dn_list = ["CN=anna"]', []),
         ('access_drivers = ["polkit"]\nauth_unix_rw = "polkit"\nauth_unix_ro = "sasl"', []),
-        ('[[socket]]\npath = "run/other"', ["socket"]),
+        ('[[socket]]\npath = "run/other"', ["[[socket]]"]),
         ('auth_tcp = "none"\nlisten_addr = "127.0.0.1"', ["listen_addr", "auth_tcp"]),
         ("audit_level = 2\nlisten_tls = true", ["audit_level", "listen_tls"]),
         ("tls_port = 7", ["tls_port"]),

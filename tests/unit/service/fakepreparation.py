@@ -10,7 +10,8 @@ from insula.model.domain import DomainDefinition
 from insula.model.interfaces import Interface as Card
 from insula.network.guestnetwork import card_interface, without_networks
 from insula.service.cdidirectories import CdiDirectories
-from insula.service.domainlimits import limits_of
+from insula.service.containers import Remark, unheard
+from insula.service.domainlimits import limits_of, overruled_limits
 from insula.service.grantednodes import DeviceGrants
 from insula.service.hostdevices import devices_of
 from insula.service.translate import PidOf
@@ -34,11 +35,13 @@ class FakePreparation:
         self.consoles = 0
         """Of each guest, whatever its definition says."""
 
-    def specify(self, domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
+    def specify(self, domain: DomainDefinition, pid_of: PidOf, remark: Remark = unheard) -> ContainerSpec:
         if domain.root is None:
             raise UnsupportedConfigError("no root")
         (self.storage / str(domain.uuid)).touch()
         (self.ids / str(domain.uuid)).touch()
+        for each in (*self.grants.resolve(domain.settings.grants).remarks, *overruled_limits(domain)):
+            remark(each)
         return self.rehearse(domain, pid_of)
 
     def root(self, domain: DomainDefinition) -> tuple[Root, IdMap | None]:

@@ -9,7 +9,7 @@ from insula.errors import InvalidArgumentError
 from insula.kernel.cgroups import BlockLimit, GroupKey, HugePageLimit, MiscLimit
 from insula.model.domain import DomainDefinition
 from insula.service import domainlimits
-from insula.service.domainlimits import limits_of
+from insula.service.domainlimits import limits_of, overruled_limits
 from tests.unit.service.fakes import domain_xml
 
 DEVICE = "<device><path>/dev/sdz</path><weight>200</weight><read_bytes_sec>1000</read_bytes_sec></device>"
@@ -72,3 +72,19 @@ def test_what_a_definition_does_not_say_is_left_to_the_engine() -> None:
 def test_a_limit_of_what_is_no_block_device_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="'/dev/null' is no block device"):
         limits_of(domain("<blkiotune><device><path>/dev/null</path></device></blkiotune>"))
+
+
+@pytest.mark.parametrize(
+    ("tune", "told"),
+    [
+        ("", []),
+        ("<memtune><hard_limit unit='KiB'>1</hard_limit></memtune>", []),
+        ("<memtune><hard_limit unit='KiB'>9007199254740991</hard_limit></memtune>", []),
+        (
+            "<memtune><hard_limit unit='TiB'>1</hard_limit></memtune>",
+            ["its hard_limit of 1073741824 KiB limits nothing"],
+        ),
+    ],
+)
+def test_a_hard_limit_above_the_memory_is_told_to_mean_nothing(tune: str, told: list[str]) -> None:
+    assert [each.partition(":")[0] for each in overruled_limits(domain(tune))] == told

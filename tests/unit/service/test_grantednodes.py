@@ -89,10 +89,13 @@ def test_a_serial_line_that_is_the_hosts_console_or_leads_nowhere_is_not_given(h
 
 def test_a_class_that_the_host_has_nothing_of_refuses_the_start_unless_it_is_optional(host: Host) -> None:
     grant = DeviceGrant(device_class="kvm")
-    with pytest.raises(UnsupportedConfigError, match=r"no device of class 'kvm' \(/dev/kvm\)"):
+    with pytest.raises(
+        UnsupportedConfigError, match=r"'kvm' \(/dev/kvm\); .*, or make the grant startupPolicy='optional'$"
+    ):
         host.grants.resolve([grant])
     granted = host.grants.resolve([replace(grant, startup_policy=StartupPolicy.OPTIONAL)])
     assert not granted.devices and "it is without the device class kvm" in granted.remarks[0]
+    assert "load its driver" in granted.remarks[0] and "optional" not in granted.remarks[0]
 
 
 def test_a_link_in_dev_is_no_node_of_a_class(host: Host) -> None:

@@ -55,6 +55,18 @@ async def test_only_the_first_start_of_a_domain_makes_its_files_in_a_thread(
     assert storage.is_owned(WEB)
 
 
+async def test_what_is_to_be_known_of_a_guest_comes_with_what_is_launched(
+    storage: RunStorage, preparation: FakePreparation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = (
+        "<metadata><i:domain xmlns:i='https://insula.dev/xmlns/domain/1'>"
+        "<i:device class='kvm' startupPolicy='optional'/></i:domain></metadata>"
+        "<memtune><hard_limit unit='TiB'>1</hard_limit></memtune>"
+    )
+    _, remarks = await storage.specified(DomainDefinition.load(domain_xml(more=more)), record())
+    assert [each[:20] for each in remarks] == ["it is without the de", "its hard_limit of 10"]
+
+
 async def test_a_root_that_is_to_be_mounted_is_looked_at_in_a_thread_each_time(
     storage: RunStorage, preparation: FakePreparation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,9 @@ from insula.kernel.cgroups.furtherlimits import LimitFile
 from insula.kernel.cgroups.heldlimits import NEUTRAL_SHARES, NEUTRAL_WEIGHT, limited
 from insula.kernel.cgroups.stats import MemoryUse
 from insula.kernel.meminfo import MEMINFO, read_meminfo
+from insula.view.processorlists import list_text, listed
 
+NODES_WITH_MEMORY = "/sys/devices/system/node/has_memory"
 Setter = Callable[[Cgroup, Limits], None]
 
 
@@ -111,8 +113,28 @@ def _cpus(group: Cgroup, limits: Limits) -> None:
 
 
 def _memory_nodes(group: Cgroup, limits: Limits) -> None:
-    if limits.memory_nodes is not None:
+    """Raises: OSError that says which nodes the host has not: the kernel says EINVAL, or ERANGE for large numbers."""
+    if limits.memory_nodes is None:
+        return
+    try:
         group.cpuset.pin_memory_nodes(limits.memory_nodes)
+    except OSError as error:
+        there = _host_nodes()
+        missing = set(listed(limits.memory_nodes)) - set(listed(there))
+        if error.errno not in (errno.EINVAL, errno.ERANGE) or not missing:
+            raise
+        absent = list_text(tuple(sorted(missing)))
+        text = f"the host has no NUMA node {absent} with memory: it has {there}"
+        raise OSError(errno.EINVAL, text, error.filename) from error
+
+
+def _host_nodes() -> str:
+    """Return which NUMA nodes of the host have memory, a list such as `0-1`."""
+    try:
+        with open(NODES_WITH_MEMORY) as file:
+            return file.read().strip()
+    except OSError:  # a kernel without NUMA
+        return "0"
 
 
 def _block_weight(group: Cgroup, limits: Limits) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from insula.engine.launch import limits
 from insula.engine.launch.limits import NONE, SETTERS, apply, change, change_running, merged, only
 from insula.engine.launch.runningcontainer import Running
 from insula.engine.spec import Bytes, Limits, Microseconds
@@ -276,6 +277,28 @@ def test_an_idle_group_says_why_it_takes_no_shares(group: Cgroup, monkeypatch: p
     monkeypatch.setattr("insula.kernel.cgroups.files.write", refuse)
     with pytest.raises(InvalidArgumentError, match=r"CPU shares: the group is idle, which has none: end that first"):
         apply(group, Limits(cpu_shares=512))
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        ("0-1\n", r"memory node list: the host has no NUMA node 2-3,7 with memory: it has 0-1 "),
+        (None, r"no NUMA node 1-3,7 with memory: it has 0 "),
+        ("0-7\n", r"memory node list: refused "),
+    ],
+)
+def test_a_numa_node_that_is_not_there_is_named_with_those_that_are(
+    group: Cgroup, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, there: str | None, said: str
+) -> None:
+    def write(path: str, value: object) -> None:
+        raise OSError(errno.EINVAL, "refused", path)
+
+    if there is not None:
+        (tmp_path / "has_memory").write_text(there)
+    monkeypatch.setattr(limits, "NODES_WITH_MEMORY", str(tmp_path / "has_memory"))
+    monkeypatch.setattr("insula.kernel.cgroups.files.write", write)
+    with pytest.raises(InvalidArgumentError, match=said):
+        apply(group, Limits(memory_nodes="1-3,7"))
 
 
 def test_the_burst_goes_before_its_quota_changes_and_comes_behind_it(
