@@ -77,6 +77,11 @@ class _Preparation(FakePreparation):
         cards = enumerate(domain.devices.interfaces)
         return replace(spec, interfaces=tuple(card_interface(card, f"eth{at}", actual) for at, card in cards))
 
+    def require_networks(self, domain: DomainDefinition) -> None:
+        actual = self._networks.plugging()
+        for each in domain.devices.interfaces:
+            actual(each)
+
     def rehearse(self, domain: DomainDefinition, pid_of: PidOf, *, idmap: IdMap | None = None) -> ContainerSpec:
         spec = super().rehearse(domain, pid_of, idmap=idmap)
         return replace(

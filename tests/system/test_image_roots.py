@@ -17,6 +17,7 @@ from insula.kernel.imagelocks import claim_image
 from insula.kernel.loopdevices import clear_loops, loop_device, loops_over
 from insula.kernel.mountedimage import mounted_image
 from insula.kernel.mounts import make_filesystem
+from insula.service.statistics import summed
 from insula.storage.partitiontable import root_partition
 from tests.partitiontables import guid_table
 from tests.waiting import until
@@ -59,6 +60,15 @@ def test_a_root_in_a_file_is_the_guests_and_keeps_what_it_writes(image: Image) -
             assert said(guest, "cat /word 2> /dev/null; true") == expected
             said(guest, "echo kept > /word")
     until(lambda: not loops_over(str(path)), "the end of its loop device")
+
+
+@pytest.mark.machine("cgroups")
+def test_what_is_written_into_an_image_counts_once(image: Image) -> None:
+    """On v2 both the loop device's traffic and that of the disk behind it are told of the guest."""
+    with Container(ImageRoot(source=str(image()))) as guest:
+        said(guest, "dd if=/dev/zero of=/file bs=1M count=8 oflag=direct conv=fsync 2> /dev/null")
+        written = summed(guest.stats().devices).write_bytes
+    assert 8 << 20 <= written < 12 << 20
 
 
 def test_a_root_in_a_partition_is_found_by_the_table(image: Image) -> None:

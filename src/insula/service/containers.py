@@ -206,6 +206,10 @@ class Preparation(Protocol):
         """Whether nothing has to be made for a start of a domain to which `reserve` gave these ids."""
         ...
 
+    def require_networks(self, domain: DomainDefinition) -> None:
+        """Raises: InsulaError if a network of the domain's cards is not there, or not active, now."""
+        ...
+
     def plug(self, card: Card, guest: str) -> Interface:
         """Return what the engine is to connect for one card of a running domain, under that name in the guest.
 

@@ -125,6 +125,12 @@ class HostPreparation:
         self._partitions.check(domain)
         self._roots.check(domain)
 
+    def require_networks(self, domain: DomainDefinition) -> None:
+        """See `Preparation`."""
+        actual = self._plugging()
+        for each in domain.devices.interfaces:
+            actual(each)
+
     def plug(self, card: Interface, guest: str) -> PluggedInterface:
         """Return what the engine is to connect for one card of a running domain, under that name in the guest.
 

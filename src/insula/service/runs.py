@@ -144,12 +144,13 @@ class Runs:
             managed.owner = managed.ended_record = None
             self.seating.take(managed.uuid)
             self._usb.forget(managed.uuid)
-            managed.past = self.past.failed(managed.uuid, error)
+            reason = self.storage.reason(domain, error)
+            managed.past = self.past.failed(managed.uuid, reason)
             managed.end(Happening.START_FAILED)
             managed.events.publish(StartFailed(domain=managed.ref))
             if not await self._undone(begun):
-                error.add_note("something of it stays behind, and is tried again")
-            raise
+                reason.add_note("something of it stays behind, and is tried again")
+            raise reason from reason.__cause__
         managed.ended_record, managed.past = None, self.past.started(managed.uuid)
         # What describes it is made out when somebody asks for it, which no start waits for.
         read = partial(live.running, domain, live.facts_of(container))

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from insula.engine.spec import ContainerSpec
 from insula.engine.threads import in_own_thread
-from insula.errors import InsulaError
+from insula.errors import InsulaError, OperationInvalidError, StepError
 from insula.model.domain import DomainDefinition
 from insula.model.filesystems import FilesystemType
 from insula.service.containers import Preparation
@@ -46,6 +46,18 @@ class RunStorage:
             self._preparation.keep(record.uuid, ephemeral=True)
         remarks: list[str] = []
         return self._preparation.specify(domain, self._pid_of, remarks.append), remarks
+
+    def reason(self, domain: DomainDefinition, error: Exception) -> Exception:
+        """Return why a start failed: a network that was stopped meanwhile took along what the host said was missing."""
+        if not isinstance(error, StepError):
+            return error
+        try:
+            self._preparation.require_networks(domain)
+        except InsulaError as why:
+            found = OperationInvalidError(f"{why} any more ({error}); start that, and then domain '{domain.name}'")
+            found.__cause__ = error
+            return found
+        return error
 
     async def mark(self, uuid: UUID, *, ephemeral: bool) -> None:
         """Note where the next daemon, and the next boot, find it whether a domain's storage goes with its run.

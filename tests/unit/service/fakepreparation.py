@@ -5,7 +5,7 @@ from uuid import UUID
 
 from insula.engine.interfacespec import Interface
 from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, InitKind, Root
-from insula.errors import OperationFailedError, UnsupportedConfigError
+from insula.errors import OperationFailedError, OperationInvalidError, UnsupportedConfigError
 from insula.model.domain import DomainDefinition
 from insula.model.interfaces import Interface as Card
 from insula.network.guestnetwork import card_interface, without_networks
@@ -30,6 +30,7 @@ class FakePreparation:
         self.reserved: list[UUID] = []
         self.released: list[UUID] = []
         self.no_ids = False
+        self.stopped_network = ""
         self.idmap: IdMap | None = None
         self.grants = DeviceGrants(CdiDirectories((directory / "cdi",)), directory / "dev", directory / "tty")
         self.consoles = 0
@@ -72,6 +73,10 @@ class FakePreparation:
                 devices_of((each for each in domain.devices.host_devices if each.is_usb), ())
             ),
         )
+
+    def require_networks(self, domain: DomainDefinition) -> None:
+        if self.stopped_network:
+            raise OperationInvalidError(f"network '{self.stopped_network}' is not active")
 
     def plug(self, card: Card, guest: str) -> Interface:
         return card_interface(card, guest, without_networks)

@@ -13,9 +13,10 @@ import pytest
 from insula.engine.codec import encode
 from insula.engine.launch.runningcontainer import ContainerRecord
 from insula.engine.spec import DirectoryRoot, IdMap, IdRange, InitKind, OverlayRoot
-from insula.errors import ImageNotFoundError, UnsupportedConfigError
+from insula.errors import ImageNotFoundError, OperationInvalidError, UnsupportedConfigError
 from insula.layout import Layout
 from insula.model.domain import DomainDefinition
+from insula.model.interfaces import Interface
 from insula.service.preparation import HostPreparation, maps_of_runs
 from insula.service.rundirectory import RunDirectory
 from insula.service.runrecord import RunPhase, RunRecord
@@ -279,3 +280,15 @@ def test_ids_of_domains_that_are_no_more_are_given_back(preparation: HostPrepara
     assert IdRanges(layout, pools=pools).find(WEB) is not None
     preparation.release_others(frozenset())
     assert IdRanges(layout, pools=pools).find(WEB) is None
+
+
+def test_a_network_that_is_not_active_any_more_is_told(layout: Layout) -> None:
+    def stopped(card: Interface) -> Interface:
+        raise OperationInvalidError("network 'lan' is not active")
+
+    card = "<interface type='network'><source network='lan'/></interface>"
+    xml = domain_xml().replace("<devices>", f"<devices>{card}")
+    preparation = HostPreparation(layout, ImageStore(layout), pools=pools, plugging=lambda: stopped)
+    with pytest.raises(OperationInvalidError, match="network 'lan' is not active"):
+        preparation.require_networks(DomainDefinition.load(xml))
+    preparation.require_networks(domain(TEMPLATE))

@@ -1,5 +1,6 @@
 """What a run has of storage and ids is made at its start, and what cannot be removed stops nobody."""
 
+import errno
 import logging
 import re
 import threading
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from insula.errors import OperationInvalidError, StepError
 from insula.model.domain import DomainDefinition
 from insula.service.runrecord import RunPhase, RunRecord
 from insula.service.runstorage import RunStorage
@@ -65,6 +67,21 @@ async def test_what_is_to_be_known_of_a_guest_comes_with_what_is_launched(
     )
     _, remarks = await storage.specified(DomainDefinition.load(domain_xml(more=more)), record())
     assert [each[:20] for each in remarks] == ["it is without the de", "its hard_limit of 10"]
+
+
+async def test_a_start_that_failed_as_its_network_was_stopped_names_the_network(
+    storage: RunStorage, preparation: FakePreparation, domain: DomainDefinition
+) -> None:
+    step = StepError("there is no bridge 'virbr7'", step="connect eth0", errno=errno.ENODEV)
+    other = OSError(errno.ENOSPC, "no room")
+    assert storage.reason(domain, step) is step
+    preparation.stopped_network = "lan"
+    found = storage.reason(domain, step)
+    assert isinstance(found, OperationInvalidError) and found.__cause__ is step
+    assert str(found) == (
+        "network 'lan' is not active any more (there is no bridge 'virbr7'); start that, and then domain 'web'"
+    )
+    assert storage.reason(domain, other) is other
 
 
 async def test_a_root_that_is_to_be_mounted_is_looked_at_in_a_thread_each_time(

@@ -1,15 +1,16 @@
 """What one domain uses."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from insula.errors import InvalidArgumentError, OperationInvalidError
-from insula.kernel.cgroups.stats import MemoryUse
+from insula.kernel.cgroups.stats import DeviceUse, MemoryUse
 from insula.kernel.mountinfo import mounts_in
 from insula.model.numbers import MemoryStat
 from insula.service import statistics
-from insula.service.statistics import BlockStats, memory_tags
+from insula.service.statistics import BlockStats, memory_tags, of_device, summed
 from tests.unit.service.fakes import Rig, domain_xml
 from tests.unit.service.limits import group
 
@@ -121,3 +122,13 @@ async def test_info_of_what_runs_is_what_it_uses(rig: Rig) -> None:
     info = rig.domains.info(await rig.domains.create_xml(domain_xml()))
 
     assert (info.memory, info.cpu_time) == (20480, 3000)
+
+
+async def test_what_passes_a_loop_device_and_the_disk_behind_it_counts_once() -> None:
+    loop = DeviceUse(major=7, minor=3, read_bytes=900, write_bytes=100, read_operations=9, write_operations=1)
+    disk = DeviceUse(major=254, minor=0, read_bytes=200, write_bytes=150, read_operations=2, write_operations=3)
+    other = replace(disk, minor=16)
+    assert summed([loop, disk]) == BlockStats(read_requests=9, read_bytes=900, write_requests=3, write_bytes=150)
+    assert summed([disk, other]) == BlockStats(read_requests=4, read_bytes=400, write_requests=6, write_bytes=300)
+    assert of_device([loop, disk], (7, 3)).read_bytes == 900
+    assert summed([]) == BlockStats()
